@@ -1,0 +1,146 @@
+// Package disk writes small files so that readers never see half of one.
+//
+//	Write / WriteJSON   temp file in the same directory, rename
+//	  …Durable          and fsync of file and directory before and after
+//	ReadJSON            strict, bounded
+//	Lock                flock on a file, released by Close or by death
+package disk
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// MaxJSON bounds a record read by ReadJSON, in bytes.
+const MaxJSON = 8 << 20
+
+// Write replaces path by data atomically, without any promise about power cuts.
+func Write(path string, data []byte, perm fs.FileMode) error { return write(path, data, perm, false) }
+
+// WriteDurable replaces path by data; once it returns the new content
+// survives a power cut.
+func WriteDurable(path string, data []byte, perm fs.FileMode) error {
+	return write(path, data, perm, true)
+}
+
+// WriteJSON writes v as JSON with Write, or with WriteDurable when durable.
+func WriteJSON(path string, v any, perm fs.FileMode, durable bool) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fault.Op("encode", path, err)
+	}
+	return write(path, append(data, '\n'), perm, durable)
+}
+
+// ReadJSON decodes path into v. A missing file keeps its fs.ErrNotExist, bytes
+// that are no JSON are fault.Damaged.
+func ReadJSON(path string, v any) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, MaxJSON+1))
+	if err != nil {
+		return err
+	}
+	if len(data) > MaxJSON {
+		return fault.New(fault.TooLarge, "read %s: larger than %d bytes", path, MaxJSON)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fault.New(fault.Damaged, "read %s: %w", path, err)
+	}
+	return nil
+}
+
+func write(path string, data []byte, perm fs.FileMode, durable bool) (err error) {
+	tmp, err := createTemp(path, perm)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(tmp.Name())
+		}
+	}()
+	_, err = tmp.Write(data)
+	if err == nil && durable {
+		err = tmp.Sync()
+	}
+	if cerr := tmp.Close(); err == nil {
+		err = cerr
+	}
+	if err != nil {
+		return err
+	}
+	if err = os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	if durable {
+		return SyncDir(filepath.Dir(path))
+	}
+	return nil
+}
+
+// createTemp makes ".NAME.PID-TIME" beside path. O_EXCL: nobody else's file is
+// ever written through.
+func createTemp(path string, perm fs.FileMode) (*os.File, error) {
+	dir, name := filepath.Split(path)
+	for range 100 {
+		tag := strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+tag), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		if !errors.Is(err, fs.ErrExist) {
+			return f, err
+		}
+	}
+	return nil, fmt.Errorf("create temporary file beside %s: %w", path, fs.ErrExist)
+}
+
+// SyncDir makes the entries of dir durable.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}
+
+// Lock is an exclusive or shared flock on a file of its own.
+type Lock struct{ f *os.File }
+
+// Acquire waits for the lock on path, making the file if needed.
+func Acquire(path string, exclusive bool) (*Lock, error) {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	how := syscall.LOCK_SH
+	if exclusive {
+		how = syscall.LOCK_EX
+	}
+	for {
+		err = syscall.Flock(int(f.Fd()), how)
+		if !errors.Is(err, syscall.EINTR) {
+			break
+		}
+	}
+	if err != nil {
+		f.Close()
+		return nil, fault.Op("lock", path, err)
+	}
+	return &Lock{f}, nil
+}
+
+// Close releases the lock.
+func (l *Lock) Close() error { return l.f.Close() }
