@@ -1,0 +1,53 @@
+# berth: make help lists the targets. Two of them do all the set-up:
+# `make run` shows a container, `make test` proves the rest.
+
+GO         ?= go
+PREFIX     ?= /usr/local
+DESTDIR    ?=
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME   ?= 30s
+TESTFLAGS  ?=
+BENCHFLAGS ?=
+
+export CGO_ENABLED := 0
+
+LDFLAGS := -s -w -X main.version=$(VERSION)
+TOOL    := $(GO) tool -modfile=tools/go.mod
+
+.DEFAULT_GOAL := build
+.PHONY: help build run test lint fmt bench fuzz cover install clean
+
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+
+build: ## static binaries bin/berth and bin/berth-oci
+	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+run: build ## run a container on the machine's own root file system and show what it sees
+	@test/look.sh bin/berth
+
+test: ## install what the tests need (as root) and run every test
+	@test/packages.sh test
+	@$(GO) test -count=1 -timeout 25m $(TESTFLAGS) ./...
+
+lint: ## gofumpt, vet, staticcheck, govulncheck, arm64, import rules
+	@test/lint.sh
+
+fmt: ## rewrite the sources as gofumpt wants them
+	@$(TOOL) gofumpt -l -w .
+
+bench: build ## measure against the peers; BENCHFLAGS="-write docs/benchmarks.md" keeps the table
+	@test/packages.sh bench
+	@$(GO) run ./test/bench $(BENCHFLAGS)
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@test/fuzz.sh $(FUZZTIME)
+
+cover: ## run the tests with coverage and print the total of each package
+	@$(GO) test -count=1 -timeout 25m -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+
+install: build ## binaries, man pages and completions below $(DESTDIR)$(PREFIX)
+	@test/install.sh '$(DESTDIR)$(PREFIX)'
+
+clean: ## remove what the targets made
+	rm -rf bin
