@@ -1,0 +1,151 @@
+package rules
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// floors says what each package may import besides the standard library: our
+// own packages by their path below the root, others by their module's path.
+// The first line that names a package counts. A line may use the words
+// defined above it. From the bottom up, as in docs/architecture.md.
+const floors = `
+$spec  = github.com/opencontainers/runtime-spec/specs-go
+$image = github.com/opencontainers/image-spec/... github.com/opencontainers/go-digest/...
+$sys   = golang.org/x/sys/unix
+$sync  = golang.org/x/sync/errgroup
+
+# Stones: the standard library, x/sys and fault.
+internal/fault:
+internal/rules:
+internal/...: internal/fault $sys
+
+# One container. plan and what it is made of are pure.
+$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under internal/seal internal/idmap
+runtime/seccomp: internal/fault $spec
+runtime/cgroup:  $stones $spec $sys github.com/cilium/ebpf/...
+runtime/plan:    $stones $spec runtime/seccomp runtime/cgroup
+runtime/launch:  $stones $spec $sys runtime/plan
+runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/plan runtime/launch github.com/moby/sys/...
+
+# Rooms: stones, and what is below them in the same room.
+snapshot:           $stones $sys
+snapshot/...:       $stones $sys snapshot snapshot/snaptest
+image/blob:         $stones $sys $image $sync
+image/registry:     $stones $image $sync image/blob oras.land/oras-go/v2/... github.com/distribution/reference
+image/layer:        $stones $sys $image $sync image/blob github.com/klauspost/compress/... github.com/moby/sys/...
+image/...:          $stones $sys $image $sync image/... snapshot oras.land/oras-go/v2/... github.com/distribution/reference github.com/klauspost/compress/...
+container:          $stones $sys
+container/bundle:   $stones $spec $image container runtime/seccomp github.com/moby/sys/... github.com/docker/go-units
+container/monitor:  $stones $sys container $spec
+container/monitor/server: $stones $sys container container/monitor $spec
+
+# Use cases, then the commands.
+engine:        $stones $sys $spec $image $sync snapshot/... image/... container/... runtime/seccomp runtime/plan runtime/launch runtime/cgroup github.com/distribution/reference github.com/moby/sys/... github.com/docker/go-units
+cmd/berth:     engine image container container/monitor $stones $spec $image $sys github.com/spf13/... github.com/docker/go-units github.com/moby/sys/... github.com/distribution/reference golang.org/x/term
+cmd/berth-oci: runtime/... container container/monitor container/monitor/server $stones $spec $sys github.com/spf13/... github.com/docker/go-units github.com/moby/sys/...
+
+# Tests may use anything.
+test/...: ` + module + `/... ...
+`
+
+// forbidden lists what a program must not contain, however it gets there.
+var forbidden = []struct{ program, dep, why string }{
+	{"cmd/berth-oci", "net/http", "it forks payloads: its memory is copied for each and must stay small"},
+	{"cmd/berth-oci", "crypto/tls", "it holds no secrets, so it needs no way to move them"},
+	{"cmd/berth-oci", module + "/image/registry", "the runtime knows bundles, not images"},
+	{"cmd/berth-oci", module + "/engine", "the engine starts the runtime, not the other way round"},
+	{"cmd/berth-oci", "text/template", "reflection over methods keeps every method of every type"},
+}
+
+// pure packages turn values into values, so that they can be tested, printed
+// and fuzzed without a kernel.
+var pure = []string{"runtime/plan", "runtime/seccomp", "container/bundle"}
+
+func TestImportsGoDown(t *testing.T) {
+	table := parseFloors(t, floors)
+	for _, p := range packages(t) {
+		line := slices.IndexFunc(table, func(f floor) bool { return match(f.pkg, p.name()) })
+		if line < 0 {
+			t.Errorf("%s stands on no floor: add it to internal/rules/imports_test.go and docs/architecture.md", p.name())
+			continue
+		}
+		for _, imp := range p.Imports {
+			if !std(imp) && !table[line].allows(short(imp)) {
+				t.Errorf("%s imports %s, which its floor (%s) does not list", p.name(), short(imp), table[line].pkg)
+			}
+		}
+	}
+}
+
+func TestProgramsStaySmall(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, f := range forbidden {
+			if p.name() == f.program && slices.Contains(p.Deps, f.dep) {
+				t.Errorf("%s contains %s: %s", f.program, short(f.dep), f.why)
+			}
+		}
+	}
+}
+
+func TestPurePackages(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.Contains(pure, p.name()) {
+			continue
+		}
+		for _, imp := range p.Imports {
+			first, _, _ := strings.Cut(imp, "/")
+			if first == "os" || first == "syscall" || first == "net" || strings.HasPrefix(imp, "golang.org/x/sys") {
+				t.Errorf("%s is pure but imports %s", p.name(), imp)
+			}
+		}
+	}
+}
+
+// floor is a line of floors.
+type floor struct {
+	pkg string
+	may []string
+}
+
+func (f floor) allows(imp string) bool {
+	return slices.ContainsFunc(f.may, func(pattern string) bool {
+		return pattern == "..." || match(pattern, imp)
+	})
+}
+
+func parseFloors(t *testing.T, text string) []floor {
+	t.Helper()
+	words := make(map[string][]string)
+	expand := func(list string) []string {
+		var out []string
+		for _, w := range strings.Fields(list) {
+			if strings.HasPrefix(w, "$") {
+				if words[w] == nil {
+					t.Fatalf("floors: %s is used before it is defined", w)
+				}
+				out = append(out, words[w]...)
+				continue
+			}
+			out = append(out, w)
+		}
+		return out
+	}
+	var table []floor
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		switch name, list, isWord := strings.Cut(line, " = "); {
+		case line == "" || strings.HasPrefix(line, "#"):
+		case isWord || strings.HasPrefix(line, "$"):
+			words[strings.TrimSpace(name)] = expand(list)
+		default:
+			pkg, list, ok := strings.Cut(line, ":")
+			if !ok {
+				t.Fatalf("floors: no colon in %q", line)
+			}
+			table = append(table, floor{pkg, expand(list)})
+		}
+	}
+	return table
+}

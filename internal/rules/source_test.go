@@ -1,0 +1,123 @@
+package rules
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// allowed says which packages may do a dangerous thing, and why.
+type allowed map[string]string
+
+var (
+	mayUnsafe = allowed{
+		"runtime/launch":  "forks, and runs raw system calls in the child",
+		"internal/kernel": "passes structs that x/sys has no wrapper for",
+		"internal/seal":   "execveat has no wrapper that takes a descriptor",
+	}
+	mayLinkname = allowed{
+		"runtime/launch": "the runtime's three fork hooks",
+	}
+	mayExec = allowed{
+		"container/monitor": "starts the monitor, by an absolute path",
+		"runtime/oci":       "runs the hooks that a spec names",
+		"cmd/berth-oci":     "ps(1), as runc does",
+	}
+)
+
+func TestPackagesHaveDocs(t *testing.T) {
+	for _, p := range packages(t) {
+		if len(p.GoFiles) == 0 {
+			continue // tests only, or held back by a build tag
+		}
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment: say what it is for and what to call first", p.name())
+		}
+	}
+}
+
+func TestDangerousImports(t *testing.T) {
+	for _, p := range packages(t) {
+		if match("test/...", p.name()) {
+			continue
+		}
+		check := func(imp string, who allowed) {
+			if slices.Contains(p.Imports, imp) && who[p.name()] == "" {
+				t.Errorf("%s imports %s; only these may: %v", p.name(), imp, keys(who))
+			}
+		}
+		check("unsafe", mayUnsafe)
+		check("os/exec", mayExec)
+		check("plugin", nil)
+		check("net/http/pprof", nil)
+	}
+}
+
+func TestLinkname(t *testing.T) {
+	eachFile(t, func(p pkg, path string, f *ast.File) {
+		for _, c := range comments(f) {
+			if strings.HasPrefix(c.Text, "//go:linkname") && mayLinkname[p.name()] == "" {
+				t.Errorf("%s: go:linkname; only these may: %v", path, keys(mayLinkname))
+			}
+		}
+	})
+}
+
+// note is a note to self. The word inside a string or a name is no note.
+var note = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b`)
+
+func TestNoNotesToSelf(t *testing.T) {
+	eachFile(t, func(_ pkg, path string, f *ast.File) {
+		for _, c := range comments(f) {
+			if word := note.FindString(c.Text); word != "" {
+				t.Errorf("%s: %s: do it, or file an issue", path, word)
+			}
+		}
+	})
+}
+
+func comments(f *ast.File) []*ast.Comment {
+	var all []*ast.Comment
+	for _, group := range f.Comments {
+		all = append(all, group.List...)
+	}
+	return all
+}
+
+// eachFile parses every Go file of ours, except those of this package, which
+// speak of what they look for.
+func eachFile(t *testing.T, fn func(p pkg, path string, f *ast.File)) {
+	t.Helper()
+	for _, p := range packages(t) {
+		if p.name() == "internal/rules" {
+			continue
+		}
+		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles) {
+			path := filepath.Join(p.Dir, name)
+			src, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments)
+			if err != nil {
+				continue // the compiler says so better
+			}
+			fn(p, filepath.Join(p.name(), name), f)
+		}
+	}
+}
+
+func keys(m allowed) []string {
+	var out []string
+	for k := range m {
+		out = append(out, k)
+	}
+	slices.Sort(out)
+	return out
+}
