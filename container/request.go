@@ -11,7 +11,7 @@ type Request struct {
 	Image      string   `json:",omitempty"` // as the user wrote it; empty with Rootfs
 	Rootfs     string   `json:",omitempty"` // --rootfs: a directory used in place, no copy-on-write
 	Args       []string `json:",omitempty"` // words after the image; replace the image's CMD
-	Entrypoint []string `json:",omitempty"` // nil: the image's; empty and not nil: none
+	Entrypoint []string // nil: the image's; empty and not nil: none, so null and [] differ on disk
 	Env        []string `json:",omitempty"` // K=V, already merged from --env-file and -e, later wins
 	User       string   `json:",omitempty"` // name|uid[:group|gid]
 	GroupAdd   []string `json:",omitempty"`
@@ -48,6 +48,11 @@ type Request struct {
 	UTS     string `json:",omitempty"`
 	Cgroup  string `json:",omitempty"` // --cgroupns
 	Userns  string `json:",omitempty"` // only "host" so far
+
+	ExtraHosts []string `json:",omitempty"` // --add-host, as NAME:IP
+	DNS        []string `json:",omitempty"` // servers; empty: the host's
+	DNSSearch  []string `json:",omitempty"`
+	DNSOptions []string `json:",omitempty"`
 
 	CgroupParent string            `json:",omitempty"`
 	StopSignal   string            `json:",omitempty"` // canonical: SIGTERM

@@ -1,0 +1,126 @@
+package container
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// Find looks a container up by full id, full name or a unique prefix of its
+// id, in this order, as docker does. A leading "/" of a name is ignored.
+func (s *Store) Find(q string) (*Container, error) {
+	if q == "" {
+		return nil, fault.New(fault.Invalid, "invalid container name or ID: value is empty")
+	}
+	if ValidID(q) {
+		if c, err := s.Load(q); !errors.Is(err, fault.NotFound) {
+			return c, err
+		}
+	}
+	name := strings.TrimPrefix(q, "/")
+	if c, err := s.byName(name); c != nil || err != nil {
+		return c, err
+	}
+	return s.byPrefix(q)
+}
+
+// byName returns nil, nil when nobody has the name.
+func (s *Store) byName(name string) (*Container, error) {
+	if CheckName(name) != nil {
+		return nil, nil
+	}
+	id, err := os.Readlink(s.nameLink(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fault.Op("container.find", name, err)
+	}
+	c, err := s.Load(id)
+	if errors.Is(err, fault.NotFound) || (err == nil && c.Name != name) {
+		return nil, nil // the link is left over from a creation or rename that died
+	}
+	return c, err
+}
+
+func (s *Store) byPrefix(q string) (*Container, error) {
+	if !isHex(q) || len(q) >= IDLen {
+		return nil, noSuch(q)
+	}
+	hits := s.ids()
+	hits = slices.DeleteFunc(hits, func(id string) bool { return !strings.HasPrefix(id, q) })
+	switch len(hits) {
+	case 0:
+		return nil, noSuch(q)
+	case 1:
+		return s.Load(hits[0])
+	}
+	slices.Sort(hits)
+	return nil, fault.New(fault.Invalid, "Multiple IDs found with provided prefix: %s (%d containers, the first two are %s and %s)",
+		q, len(hits), hits[0][:ShortLen], hits[1][:ShortLen])
+}
+
+// ids lists the full ids of the store, in no order.
+func (s *Store) ids() []string {
+	return slices.DeleteFunc(dirNames(s.dir), func(n string) bool { return !ValidID(n) })
+}
+
+// List reads all records, oldest first. A record that cannot be read does not
+// hide the others: it is missing from the list and named in the error, so a
+// caller may use both results.
+func (s *Store) List() ([]*Container, error) {
+	ids := s.ids()
+	found := make([]*Container, len(ids))
+	errs := make([]error, len(ids))
+	parallel(len(ids), func(i int) {
+		c, err := s.readRecord(ids[i])
+		if errors.Is(err, fs.ErrNotExist) {
+			return // removed since
+		}
+		found[i], errs[i] = c, err
+	})
+	found = slices.DeleteFunc(found, func(c *Container) bool { return c == nil })
+	slices.SortFunc(found, func(a, b *Container) int {
+		if c := a.Created.Compare(b.Created); c != 0 {
+			return c
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	return found, fault.Op("container.list", "", errors.Join(errs...))
+}
+
+// Statuses reads the status of each container, in the order given. One that
+// cannot be read is Dead and says why in Error.
+func (s *Store) Statuses(list []*Container) []Status {
+	out := make([]Status, len(list))
+	parallel(len(list), func(i int) {
+		st, err := ReadStatus(s.StatusFile(list[i].ID))
+		if err != nil {
+			st = Status{State: Dead, Error: err.Error()}
+		}
+		out[i] = st
+	})
+	return out
+}
+
+// parallel calls do(0) … do(n-1) on as many threads as there are processors:
+// reading small files is system calls and decoding, hardly any waiting.
+func parallel(n int, do func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				do(i)
+			}
+		})
+	}
+	wg.Wait()
+}

@@ -1,0 +1,135 @@
+package container
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/berth-engine/berth/internal/disk"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// at is a failpoint: it lets a test fail the named step.
+func (s *Store) at(step string) error {
+	if s.step == nil {
+		return nil
+	}
+	return s.step(step)
+}
+
+func (s *Store) readRecord(id string) (*Container, error) {
+	path := filepath.Join(s.Dir(id), recordFile)
+	c := new(Container)
+	if err := disk.ReadJSON(path, c); err != nil {
+		return nil, err
+	}
+	if c.ID != id {
+		return nil, fault.New(fault.Damaged, "read %s: the record is of %q", path, printable(c.ID))
+	}
+	return c, nil
+}
+
+func (s *Store) writeRecord(dir string, c *Container) error {
+	if err := s.at("write record"); err != nil {
+		return err
+	}
+	return disk.WriteJSON(filepath.Join(dir, recordFile), c, 0o600, !c.Request.Remove)
+}
+
+func (s *Store) syncUnlessRemove(c *Container, dirs ...string) error {
+	if err := s.at("sync " + filepath.Base(dirs[len(dirs)-1])); err != nil {
+		return err
+	}
+	if c.Request.Remove {
+		return nil
+	}
+	for _, d := range dirs {
+		if err := disk.SyncDir(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) move(from, to string) error {
+	if err := s.at("move"); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(to); err == nil { // rename(2) would replace an empty directory
+		return fault.New(fault.Exists, "%s exists", to)
+	}
+	return os.Rename(from, to)
+}
+
+// stage makes and locks the directory in which a record is built.
+func (s *Store) stage(id string) (string, *disk.Lock, error) {
+	if err := s.at("stage"); err != nil {
+		return "", nil, err
+	}
+	dir := filepath.Join(s.work, id)
+	for range 100 {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", nil, err
+		}
+		lock, err := disk.LockDir(dir, disk.Exclusive)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return dir, lock, err
+		} // a sweep took it between the two calls
+	}
+	return "", nil, fault.New(fault.Conflict, "%s vanishes as often as it is made", dir)
+}
+
+// sweep removes what dead creators and removers left in .work. Whatever cannot
+// be locked at once has a live owner; whatever cannot be removed stays for the
+// next sweep.
+func (s *Store) sweep() {
+	for _, name := range dirNames(s.work) {
+		dir := filepath.Join(s.work, name)
+		lock, err := disk.LockDir(dir, disk.Exclusive|disk.NoWait)
+		if err != nil {
+			continue
+		}
+		_ = removeTree(dir)
+		lock.Close()
+	}
+}
+
+// lockDir waits for the lock of a container's directory.
+func (s *Store) lockDir(id string) (*disk.Lock, error) {
+	lock, err := disk.LockDir(s.Dir(id), disk.Exclusive)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noSuch(id)
+	}
+	return lock, fault.Op("container.lock", id, err)
+}
+
+func (s *Store) lockRecord(id string) (*disk.Lock, *Container, error) {
+	if !ValidID(id) {
+		return nil, nil, noSuch(id)
+	}
+	lock, err := s.lockDir(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := s.Load(id)
+	if err != nil {
+		lock.Close()
+		return nil, nil, err
+	}
+	return lock, c, nil
+}
+
+// dirNames lists a directory in no order; an unreadable one is empty.
+func dirNames(dir string) []string {
+	f, err := os.Open(dir)
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	names, _ := f.Readdirnames(-1)
+	return names
+}
+
+// removeTree deletes a directory of ours. A missing one is fine.
+func removeTree(dir string) error { return os.RemoveAll(dir) }
