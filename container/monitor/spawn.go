@@ -1,0 +1,107 @@
+package monitor
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/seal"
+)
+
+// FirstFD is the descriptor on which a new monitor finds its first control
+// connection, one end of a socket pair.
+const FirstFD = 3
+
+// Environment is all that a monitor's process gets: nothing of the caller's,
+// and what keeps Go small. The two settings of GODEBUG keep the runtime from
+// holding cgroup files of the host open.
+func Environment() []string {
+	return []string{
+		"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
+		"GOMAXPROCS=1",
+		"GOGC=20",
+		"GOMEMLIMIT=16MiB",
+	}
+}
+
+// Sealed returns a handle on the program exe that nothing in a container can
+// write to, for starting it by /proc/self/fd/N. See package seal.
+func Sealed(exe string) (*os.File, error) {
+	f, _, err := seal.Open(exe)
+	return f, err
+}
+
+// IsSealed reports whether this process runs from such a handle.
+func IsSealed() (bool, error) { return seal.IsSealed() }
+
+// Spawn starts `exe monitor bundleDir` in a session of its own, from a sealed
+// handle, and returns the first connection to it. The container is not started
+// before Conn.Start; when the connection is closed before, the monitor ends.
+func Spawn(ctx context.Context, exe, bundleDir string) (*Conn, error) {
+	return spawn(ctx, exe, "monitor", bundleDir)
+}
+
+func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	program, err := Sealed(exe)
+	if err != nil {
+		return nil, err
+	}
+	defer program.Close()
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return nil, fault.Op("monitor.spawn", exe, err)
+	}
+	defer null.Close()
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fault.Op("monitor.spawn", exe, os.NewSyscallError("socketpair", err))
+	}
+	defer syscall.Close(pair[1])
+
+	pidfd := -1
+	attr := &syscall.ProcAttr{
+		Dir:   "/",
+		Env:   Environment(),
+		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
+		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
+	}
+	pid, err := syscall.ForkExec(seal.Path(program), append([]string{filepath.Base(exe)}, args...), attr)
+	if err != nil {
+		syscall.Close(pair[0])
+		return nil, fault.Op("monitor.spawn", exe, err)
+	}
+	go collect(pid, pidfd)
+	c, err := newConn(pair[0])
+	return c, fault.Op("monitor.spawn", exe, err)
+}
+
+// collect reaps a monitor that ends while this process still lives. It parks
+// in the poller: a long-lived engine pays no thread per container.
+func collect(pid, pidfd int) {
+	wait := func() bool {
+		for {
+			got, err := syscall.Wait4(pid, nil, syscall.WNOHANG, nil)
+			if err != syscall.EINTR {
+				return got == pid || err != nil
+			}
+		}
+	}
+	if pidfd < 0 || syscall.SetNonblock(pidfd, true) != nil {
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+		return
+	}
+	f := os.NewFile(uintptr(pidfd), "monitor")
+	defer f.Close()
+	raw, err := f.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(uintptr) bool { return wait() })
+	}
+	if err != nil {
+		_, _ = syscall.Wait4(pid, nil, 0, nil)
+	}
+}
