@@ -1,0 +1,108 @@
+package layer
+
+import (
+	"bufio"
+	"bytes"
+	"compress/bzip2"
+	"errors"
+	"io"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// maxWindow bounds the memory of one zstd stream.
+const maxWindow = 64 << 20
+
+// Decompress tells the compression of r by its first bytes (gzip, zstd, bzip2,
+// else plain) and returns the plain stream. Concatenated streams are one,
+// bytes after the last are an error. A goroutine decompresses ahead of the
+// reads; Close ends it and always returns, but does not close r, which may be
+// in the middle of a Read until that returns.
+//
+// What comes out beyond 1 GiB must not exceed what went in by more than
+// DefaultRatio; see Reader.SetRatio.
+func Decompress(r io.Reader) (*Reader, error) {
+	in := &input{r: r}
+	br := bufio.NewReaderSize(in, readSize)
+	head, err := br.Peek(6)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, fault.Op("layer.decompress", "", err)
+	}
+	plain, stop, err := open(br, head)
+	if err != nil {
+		return nil, fault.Op("layer.decompress", "", fault.As(fault.Damaged, err))
+	}
+	out := &Reader{in: in, ratio: DefaultRatio}
+	if plain == nil {
+		out.next = br
+	} else {
+		out.ahead = readAhead(plain, stop, in)
+		out.next = out.ahead
+	}
+	return out, nil
+}
+
+// open returns a nil reader for what is not compressed.
+func open(br *bufio.Reader, head []byte) (plain io.Reader, stop func(), err error) {
+	switch {
+	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
+		z, err := gzip.NewReader(br)
+		return z, func() {}, err
+	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(head):
+		// Concurrency 1 keeps the library from starting goroutines that read
+		// the source: the one of readAhead is enough.
+		z, err := zstd.NewReader(br, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
+		if err != nil {
+			return nil, nil, err
+		}
+		return z, z.Close, nil
+	case bytes.HasPrefix(head, []byte("BZh")):
+		return bzip2.NewReader(br), func() {}, nil
+	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
+		return nil, nil, fault.New(fault.Unsupported, "xz compression: decompress it with xz first")
+	}
+	return nil, nil, nil
+}
+
+// isSkippable: a zstd stream may begin with a frame for somebody else, as that
+// of a seekable archive (RFC 8878 section 3.1.2).
+func isSkippable(head []byte) bool {
+	return len(head) >= 4 && head[0]&0xf0 == 0x50 && bytes.Equal(head[1:4], []byte{0x2a, 0x4d, 0x18})
+}
+
+// Reader is a decompressed stream.
+type Reader struct {
+	in    *input
+	next  io.Reader
+	ahead *ahead // nil for plain input
+	out   int64
+	ratio int64
+}
+
+// SetRatio replaces the limit of plain bytes per compressed byte; 0 is no
+// limit. It must be called before the first Read.
+func (r *Reader) SetRatio(n int) { r.ratio = int64(n) }
+
+func (r *Reader) Read(p []byte) (int, error) {
+	n, err := r.next.Read(p)
+	r.out += int64(n)
+	if r.ahead != nil && r.ratio > 0 && r.out > ratioFree && r.out/r.ratio > r.in.count() {
+		return n, fault.New(fault.TooLarge, "layer.decompress: more than %d times the compressed size", r.ratio)
+	}
+	if err != nil && !errors.Is(err, io.EOF) && r.ahead != nil && !r.in.failed() {
+		err = fault.New(fault.Damaged, "layer.decompress: %w", err)
+	}
+	return n, err
+}
+
+// Close ends the stream. Reads after it fail.
+func (r *Reader) Close() error {
+	r.in.close()
+	if r.ahead != nil {
+		r.ahead.close()
+	}
+	return nil
+}
