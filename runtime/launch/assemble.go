@@ -1,0 +1,150 @@
+package launch
+
+import (
+	"encoding/binary"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// What an op does besides its system call.
+const (
+	opMust = 1 << iota // the result must be want
+	opFork             // the parent half reports the new pid and exits
+	opFail             // no call: fail with errno want
+	opJump             // no call: skip
+	opExec             // when it returns at all, it did not work
+)
+
+// op is one system call; all arguments are constants.
+type op struct {
+	nr    uintptr
+	arg   [6]uintptr
+	want  uintptr
+	into  int32     // descriptor number for the result, or -1
+	ok    [4]uint16 // errors that count as done
+	skip  uint8     // on success jump forward; never back, so every program ends
+	kind  uint8
+	addrs uint8 // bit n: arg n is an offset into data until relocated
+	step  uint16
+}
+
+// Program is an assembled plan. It may be started once.
+type Program struct {
+	plan *plan.Plan
+	ops  []op
+	data []byte
+	// shift is how many ops stand before ops[0] at run time.
+	shift int
+	refs  []ref
+}
+
+// ref is a pointer inside data: at offset at stands the address of offset to.
+type ref struct{ at, to int }
+
+// Assemble lowers a plan to ops. It is pure: addresses are offsets until Start.
+func Assemble(p *plan.Plan) (*Program, error) {
+	pr := &Program{plan: p}
+	step := 0
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			for _, c := range s.Calls() {
+				o, err := pr.op(c)
+				if err != nil {
+					return nil, fault.Op("assemble", s.String(), err)
+				}
+				o.step = uint16(step)
+				pr.ops = append(pr.ops, o)
+			}
+			step++
+		}
+	}
+	return pr, nil
+}
+
+func (pr *Program) op(c plan.Call) (op, error) {
+	o := op{nr: c.Nr, into: -1, skip: c.Skip}
+	if c.Into != plan.NoSlot {
+		o.into = int32(c.Into.FD())
+	}
+	if len(c.OK) > len(o.ok) || len(c.Args) > len(o.arg) {
+		return o, fault.New(fault.Internal, "%s: too many arguments or accepted errors", c.Name)
+	}
+	for i, e := range c.OK {
+		o.ok[i] = uint16(e)
+	}
+	switch {
+	case c.Name == "skip":
+		o.kind = opJump
+	case c.Fail != 0:
+		o.kind, o.want = opFail, uintptr(c.Fail)
+	case c.Fork:
+		o.kind = opFork
+	case c.Must:
+		o.kind, o.want = opMust, uintptr(c.Want)
+	case c.Nr == unix.SYS_EXECVE:
+		o.kind = opExec
+	}
+	for i, a := range c.Args {
+		pr.arg(&o, i, a)
+	}
+	return o, nil
+}
+
+func (pr *Program) arg(o *op, i int, a plan.Arg) {
+	switch a.Kind {
+	case plan.Number:
+		o.arg[i] = uintptr(a.N)
+		return
+	case plan.InSlot:
+		o.arg[i] = uintptr(plan.Slot(a.N).FD())
+		return
+	case plan.Text:
+		o.arg[i] = uintptr(pr.put(a.Data))
+	case plan.Bytes:
+		at := pr.put(a.Data)
+		o.arg[i] = uintptr(at)
+		for _, r := range a.Refs {
+			pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(r.Target)})
+		}
+	case plan.Strings:
+		o.arg[i] = uintptr(pr.strings(a.List))
+	}
+	o.addrs |= 1 << i
+}
+
+// put copies b into data, aligned to 8, and returns its offset.
+func (pr *Program) put(b []byte) int {
+	at := (len(pr.data) + 7) &^ 7
+	pr.data = append(pr.data, make([]byte, at-len(pr.data))...)
+	pr.data = append(pr.data, b...)
+	return at
+}
+
+// strings lays out a NULL-terminated array of pointers to strings.
+func (pr *Program) strings(words []string) int {
+	at := pr.put(make([]byte, 8*(len(words)+1)))
+	for i, w := range words {
+		pr.refs = append(pr.refs, ref{at + 8*i, pr.put(append([]byte(w), 0))})
+	}
+	return at
+}
+
+// relocate turns offsets into addresses of data mapped at base.
+func (pr *Program) relocate(base uintptr, mem []byte) {
+	copy(mem, pr.data)
+	for _, r := range pr.refs {
+		binary.NativeEndian.PutUint64(mem[r.at:], uint64(base)+uint64(r.to))
+	}
+	for i := range pr.ops {
+		o := &pr.ops[i]
+		for a := range o.arg {
+			if o.addrs&(1<<a) != 0 {
+				o.arg[a] += base
+			}
+		}
+		o.addrs = 0
+	}
+}

@@ -1,0 +1,139 @@
+package plan
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// Slot is a descriptor with a fixed number in the child: slot n is descriptor
+// SlotBase+n. Slots are assigned by the planner and may be used again.
+type Slot uint8
+
+const (
+	// SlotBase is the descriptor of slot 0.
+	SlotBase = 64
+	// MaxSlots bounds the slots of a plan: descriptors 64 to 127.
+	MaxSlots = 64
+	// NoSlot stands where a call returns no descriptor worth keeping.
+	NoSlot Slot = 255
+)
+
+// FD is the slot's descriptor number in the child.
+func (s Slot) FD() int { return SlotBase + int(s) }
+
+func (s Slot) String() string { return "s" + strconv.Itoa(int(s)) }
+
+// ArgKind tells how an argument gets into a register.
+type ArgKind uint8
+
+// The kinds of arguments.
+const (
+	Number  ArgKind = iota // N
+	Text                   // address of Data, NUL-terminated
+	Bytes                  // address of Data; pointers inside at Refs
+	InSlot                 // descriptor of slot N
+	Strings                // address of a NULL-terminated array of strings (argv, envp)
+)
+
+// Arg is one argument of a Call.
+type Arg struct {
+	Kind ArgKind
+	N    uint64
+	Data []byte
+	List []string
+	Refs []Ref  // pointers and slots to be patched into Data
+	Show string // how Explain prints it; empty: by kind
+}
+
+// Ref patches an address into a Bytes argument: at Offset, 8 bytes, the
+// address of Target.
+type Ref struct {
+	Offset int
+	Target []byte
+}
+
+// Call is one system call with constant arguments.
+type Call struct {
+	Nr   uintptr
+	Name string
+	Args []Arg
+	Into Slot         // keeps the returned descriptor, or NoSlot
+	OK   []unix.Errno // errors that count as done
+	Want int64        // with MustBe: the only good result
+	Must bool         // Want is to be checked
+	Skip uint8        // calls to skip forward when it succeeds without error
+	Fork bool         // goes on in the new process; the old one reports its pid and leaves
+	Fail unix.Errno   // no call at all: fail with this error
+}
+
+func num(n uint64) Arg                     { return Arg{Kind: Number, N: n} }
+func flags(n uint64, show string) Arg      { return Arg{Kind: Number, N: n, Show: show} }
+func text(s string) Arg                    { return Arg{Kind: Text, Data: append([]byte(s), 0), Show: strconv.Quote(s)} }
+func slot(s Slot) Arg                      { return Arg{Kind: InSlot, N: uint64(s), Show: s.String()} }
+func blob(b []byte, show string) Arg       { return Arg{Kind: Bytes, Data: b, Show: show} }
+func null() Arg                            { return Arg{Show: "NULL"} }
+func cwd() Arg                             { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
+func list(name string, words []string) Arg { return Arg{Kind: Strings, List: words, Show: name} }
+
+// atFDCWD is AT_FDCWD (-100) as a register.
+const atFDCWD = ^uint64(99)
+
+// call makes a Call that must succeed and keeps nothing.
+func call(nr uintptr, name string, args ...Arg) Call {
+	return Call{Nr: nr, Name: name, Args: args, Into: NoSlot}
+}
+
+func (c Call) into(s Slot) Call           { c.Into = s; return c }
+func (c Call) ok(errs ...unix.Errno) Call { c.OK = append(c.OK, errs...); return c }
+func (c Call) skip(n int) Call            { c.Skip = uint8(n); return c }
+func (c Call) must(result int64) Call     { c.Must, c.Want = true, result; return c }
+
+// fail is the end of a chain of alternatives: none of them worked.
+func fail(e unix.Errno) Call { return Call{Name: "fail", Fail: e, Into: NoSlot} }
+
+// String prints the call as Explain shows it.
+func (c Call) String() string {
+	if c.Name == "fail" {
+		return "or fail with " + unix.ErrnoName(c.Fail)
+	}
+	var b strings.Builder
+	b.WriteString(c.Name + "(")
+	for i, a := range c.Args {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString(a.String())
+	}
+	b.WriteString(")")
+	if c.Into != NoSlot {
+		b.WriteString("→" + c.Into.String())
+	}
+	if len(c.OK) > 0 || c.Skip > 0 {
+		b.WriteString(c.notes())
+	}
+	return b.String()
+}
+
+func (c Call) notes() string {
+	var notes []string
+	for _, e := range c.OK {
+		notes = append(notes, unix.ErrnoName(e)+" ok")
+	}
+	if c.Skip > 0 {
+		notes = append(notes, fmt.Sprintf("then skip %d", c.Skip))
+	}
+	return " [" + strings.Join(notes, ", ") + "]"
+}
+
+func (a Arg) String() string {
+	if a.Show != "" {
+		return a.Show
+	}
+	if a.Kind == Number && a.N > 9 {
+		return "0x" + strconv.FormatUint(a.N, 16)
+	}
+	return strconv.FormatUint(a.N, 10)
+}

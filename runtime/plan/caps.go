@@ -1,0 +1,64 @@
+package plan
+
+import (
+	"strconv"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// capNames are the capabilities by number; see capabilities(7) and
+// linux/capability.h.
+var capNames = [...]string{
+	"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID",
+	"CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE",
+	"CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK",
+	"CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE",
+	"CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+	"CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE",
+	"CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG",
+	"CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
+	"CAP_CHECKPOINT_RESTORE",
+}
+
+const capSysAdmin = 21
+
+func capWord(n uint8) string {
+	if int(n) < len(capNames) {
+		return capNames[n]
+	}
+	return "capability " + strconv.Itoa(int(n))
+}
+
+// capSet turns names into a bit set. What the kernel does not have is left
+// out; a name nobody knows is an error.
+func capSet(field string, names []string, have uint64) (uint64, error) {
+	var set uint64
+	for i, name := range names {
+		n := capNumber(name)
+		if n < 0 {
+			return 0, fault.New(fault.Invalid, "process.capabilities.%s[%d]: unknown capability %q", field, i, name)
+		}
+		set |= 1 << n
+	}
+	return set & have, nil
+}
+
+func capNumber(name string) int {
+	for n, c := range capNames {
+		if c == name {
+			return n
+		}
+	}
+	return -1
+}
+
+// capList spells out a set, lowest first.
+func capList(set uint64) []uint8 {
+	var list []uint8
+	for n := range uint8(64) {
+		if set&(1<<n) != 0 {
+			list = append(list, n)
+		}
+	}
+	return list
+}

@@ -1,0 +1,385 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
+)
+
+// Facts are what the planner must know of the machine and of this run.
+type Facts struct {
+	// RootPath is the absolute directory of root.path: the place where the
+	// root is attached in the child's own mount namespace.
+	RootPath string
+	// SourceIsDir says of a bind mount's source whether it is a directory. A
+	// source that is missing here counts as a directory; when that is wrong at
+	// run time the kernel refuses the mount.
+	SourceIsDir map[string]bool
+	// Doors are the cgroup v1 controllers whose tasks files the parent opens,
+	// in the order of the inputs cgroup:0, cgroup:1, …
+	Doors []string
+	// Cgroups are the hierarchies to show under /sys/fs/cgroup.
+	Cgroups []CgroupView
+	// IntoCgroup: there is a unified tree and the child is born in it.
+	IntoCgroup bool
+	// LastCap is the kernel's last capability.
+	LastCap uint8
+	// NoFile is the caller's own soft and hard RLIMIT_NOFILE, which Go raises
+	// for itself; zero leaves it.
+	NoFile [2]uint64
+	// Arch is the machine's GOARCH.
+	Arch string
+	// Preserve is how many descriptors from 3 on the payload inherits.
+	Preserve int
+	// AwaitStart: create and start are two commands.
+	AwaitStart bool
+	// ParentAt lists the points at which the parent has something to do.
+	ParentAt []Point
+	// NoKeyring is runc's --no-new-keyring.
+	NoKeyring bool
+	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).
+	LowerAppend bool
+}
+
+// CgroupView is one hierarchy as the container sees it.
+type CgroupView struct {
+	Name string // directory below /sys/fs/cgroup; "" is the whole of it (cgroup v2)
+	Dir  string // the container's own group on the host
+	Link string // a link beside it, as cpu → cpu,cpuacct
+}
+
+func (f *Facts) parentAt(p Point) bool { return slices.Contains(f.ParentAt, p) }
+
+// compiler holds a plan in the making.
+type compiler struct {
+	spec  *specs.Spec
+	root  []mount.Mount
+	facts *Facts
+	plan  *Plan
+	free  Slot
+	newNS uint64 // namespaces made
+	joins []join // namespaces entered
+}
+
+type join struct {
+	slot Slot
+	flag uint64
+	path string
+}
+
+// Compile plans a container. rootfs is its root file system; empty means the
+// directory Facts.RootPath itself.
+func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
+	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree}
+	for _, step := range []func() error{
+		c.checkSpec, c.namespaces, c.inputs,
+		c.phaseJoin, c.phaseRootfs, c.phaseMounts, c.phaseDevices, c.phaseIdentity, c.phaseMask,
+		c.phasePivot, c.phaseLimits, c.phaseReady, c.phasePrivileges, c.phaseExec,
+	} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.plan.Verify(); err != nil {
+		return nil, err
+	}
+	return c.plan, nil
+}
+
+func (c *compiler) phase(name string, steps ...Step) {
+	if len(steps) > 0 {
+		c.plan.Phases = append(c.plan.Phases, Phase{name, steps})
+	}
+}
+
+func (c *compiler) checkSpec() error {
+	s := c.spec
+	switch {
+	case s.Linux == nil:
+		return fault.New(fault.Invalid, "linux: missing; this runtime makes Linux containers")
+	case s.Process == nil:
+		return fault.New(fault.Invalid, "process: missing; nothing to run")
+	case s.Root == nil || s.Root.Path == "":
+		return fault.New(fault.Invalid, "root.path: missing")
+	}
+	return checkProcess(s.Process)
+}
+
+func checkProcess(p *specs.Process) error {
+	switch {
+	case len(p.Args) == 0 || p.Args[0] == "":
+		return fault.New(fault.Invalid, "process.args: must name a program")
+	case !strings.HasPrefix(p.Cwd, "/"):
+		return fault.New(fault.Invalid, "process.cwd: %q is not an absolute path", p.Cwd)
+	}
+	return nil
+}
+
+// namespaceFlag maps the specification's words to clone flags.
+func namespaceFlag(t specs.LinuxNamespaceType) uint64 {
+	switch t {
+	case specs.PIDNamespace:
+		return unix.CLONE_NEWPID
+	case specs.NetworkNamespace:
+		return unix.CLONE_NEWNET
+	case specs.MountNamespace:
+		return unix.CLONE_NEWNS
+	case specs.IPCNamespace:
+		return unix.CLONE_NEWIPC
+	case specs.UTSNamespace:
+		return unix.CLONE_NEWUTS
+	case specs.UserNamespace:
+		return unix.CLONE_NEWUSER
+	case specs.CgroupNamespace:
+		return unix.CLONE_NEWCGROUP
+	case specs.TimeNamespace:
+		return unix.CLONE_NEWTIME
+	}
+	return 0
+}
+
+func (c *compiler) namespaces() error {
+	var seen uint64
+	for i, ns := range c.spec.Linux.Namespaces {
+		at := "linux.namespaces[" + strconv.Itoa(i) + "]"
+		flag := namespaceFlag(ns.Type)
+		switch {
+		case flag == 0:
+			return fault.New(fault.Invalid, "%s.type: unknown namespace %q", at, ns.Type)
+		case seen&flag != 0:
+			return fault.New(fault.Invalid, "%s.type: %q stands there twice", at, ns.Type)
+		}
+		seen |= flag
+		if ns.Path == "" {
+			c.newNS |= flag
+			continue
+		}
+		c.joins = append(c.joins, join{c.take(), flag, ns.Path})
+	}
+	if seen&unix.CLONE_NEWNS == 0 {
+		return fault.New(fault.Invalid, "linux.namespaces: a container needs a mount namespace of its own")
+	}
+	c.plan.Clone.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+	c.plan.Clone.IntoCgroup = c.facts.IntoCgroup
+	c.plan.Clone.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
+	// A user namespace comes first: it gives the rights for the others.
+	slices.SortStableFunc(c.joins, func(a, b join) int { return joinRank(a.flag) - joinRank(b.flag) })
+	if c.newNS&unix.CLONE_NEWUSER != 0 && len(c.joins) > 0 {
+		return c.bornThenUnshare()
+	}
+	return nil
+}
+
+// joinRank: user first, pid last, so that the container sees the child as late
+// as can be.
+func joinRank(flag uint64) int {
+	switch flag {
+	case unix.CLONE_NEWUSER:
+		return 0
+	case unix.CLONE_NEWPID:
+		return 2
+	}
+	return 1
+}
+
+// bornThenUnshare refuses what a new user namespace cannot do: enter
+// namespaces that belong to another.
+func (c *compiler) bornThenUnshare() error {
+	for _, j := range c.joins {
+		if j.flag == unix.CLONE_NEWPID {
+			return fault.New(fault.Invalid, "linux.namespaces: a new user namespace cannot join the pid namespace %s; join its user namespace, too", j.path)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) take() Slot {
+	s := c.free
+	c.free++
+	return s
+}
+
+func (c *compiler) inputs() error {
+	c.plan.Inputs = stdio(c.facts.Preserve)
+	for i := range c.facts.Doors {
+		c.input("cgroup:"+strconv.Itoa(i), c.take())
+	}
+	for _, j := range c.joins {
+		c.input("ns:"+j.path, j.slot)
+	}
+	if c.facts.AwaitStart {
+		c.input("start", Start)
+	}
+	if c.free >= Sync {
+		return fault.New(fault.TooLarge, "plan needs %d descriptors, more than the %d there are", c.free, MaxSlots)
+	}
+	return nil
+}
+
+func (c *compiler) input(what string, s Slot) {
+	c.plan.Inputs = append(c.plan.Inputs, Input{What: what, FD: s.FD()})
+}
+
+func stdio(preserve int) []Input {
+	in := []Input{{"stdin", 0, true}, {"stdout", 1, true}, {"stderr", 2, true}}
+	for i := range preserve {
+		in = append(in, Input{"preserve:" + strconv.Itoa(i), 3 + i, true})
+	}
+	return in
+}
+
+func (c *compiler) phaseJoin() error {
+	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}}
+	for i, name := range c.facts.Doors {
+		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + strconv.Itoa(i)), name})
+	}
+	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
+		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
+	}
+	if c.newNS&unix.CLONE_NEWTIME != 0 {
+		steps = append(steps, Unshare{unix.CLONE_NEWTIME})
+	}
+	if c.facts.parentAt(Born) {
+		steps = append(steps, WaitFor{Born})
+	}
+	if c.newNS&unix.CLONE_NEWTIME != 0 {
+		steps = append(steps, EnterTime{})
+	}
+	steps = append(steps, Hide{})
+	if c.newNS&unix.CLONE_NEWUSER != 0 {
+		steps = append(steps, BecomeRoot{})
+	}
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	steps = append(steps, joinSteps(c.joins)...)
+	c.phase("join", append(steps, Session{})...)
+	return nil
+}
+
+func joinSteps(joins []join) []Step {
+	var steps []Step
+	for _, j := range joins {
+		steps = append(steps, JoinNamespaces{j.slot, j.flag, j.path})
+		if j.flag == unix.CLONE_NEWUSER {
+			steps = append(steps, BecomeRoot{})
+		}
+		if j.flag == unix.CLONE_NEWPID {
+			steps = append(steps, Fork{}, DieWithParent{})
+		}
+	}
+	return steps
+}
+
+func (c *compiler) inputSlot(what string) Slot {
+	for _, in := range c.plan.Inputs {
+		if in.What == what {
+			return Slot(in.FD - SlotBase)
+		}
+	}
+	return NoSlot
+}
+
+func (c *compiler) phaseRootfs() error {
+	prop := uint64(unix.MS_SLAVE)
+	if p := c.spec.Linux.RootfsPropagation; p != "" {
+		f := mount.ParseFlags([]string{p})
+		if f.Propagation == 0 {
+			return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", p)
+		}
+		if f.Propagation == unix.MS_SHARED {
+			prop = unix.MS_SHARED
+		}
+	}
+	steps := []Step{Propagation{prop}}
+	root, err := c.rootSteps()
+	if err != nil {
+		return err
+	}
+	c.phase("rootfs", append(steps, root...)...)
+	return nil
+}
+
+func (c *compiler) rootSteps() ([]Step, error) {
+	at := c.facts.RootPath
+	var hide []Step
+	if len(c.spec.Linux.MaskedPaths) > 0 {
+		hide = []Step{OpenNull{at}}
+	}
+	from := func(s Step) []Step { return append(append([]Step{s}, hide...), AttachRoot{at, unix.MS_PRIVATE}) }
+	if len(c.root) == 0 {
+		return from(CloneRoot{at}), nil
+	}
+	if len(c.root) > 1 {
+		return nil, fault.New(fault.Invalid, "root file system of %d mounts: only one is supported", len(c.root))
+	}
+	m := c.root[0]
+	f := mount.ParseFlags(m.Options)
+	if m.Type == "bind" {
+		return from(CloneRoot{m.Source}), nil
+	}
+	data, ok := overlayData(f.Data, c.facts.LowerAppend)
+	if !ok {
+		return append(hide, ClassicRoot{m.Type, m.Source, at, strings.Join(f.Data, ","), 0}), nil
+	}
+	n := NewMount{FS: m.Type, Source: m.Source, Data: data, Attr: f.Set, Into: Root, Work: Work, What: m.Type + " as root"}
+	return from(n), nil
+}
+
+// overlayData fits options into fsconfig(2), whose strings end at 255 bytes:
+// lower layers one by one where the kernel can. False: use mount(2).
+func overlayData(data []string, lowerAppend bool) ([]string, bool) {
+	var out []string
+	for _, o := range data {
+		lower, isLower := strings.CutPrefix(o, "lowerdir=")
+		switch {
+		case isLower && lowerAppend && !strings.Contains(lower, `\`):
+			for _, l := range strings.Split(lower, ":") {
+				out = append(out, "lowerdir+="+l)
+			}
+		default:
+			out = append(out, o)
+		}
+	}
+	for _, o := range out {
+		if _, value, _ := strings.Cut(o, "="); len(value) > 255 {
+			return nil, false
+		}
+	}
+	return out, true
+}
+
+func (c *compiler) phaseMounts() error {
+	var steps []Step
+	for i := range c.spec.Mounts {
+		s, err := c.mountSteps(i, &c.spec.Mounts[i])
+		if err != nil {
+			return err
+		}
+		steps = append(steps, s...)
+	}
+	c.phase("mounts", steps...)
+	return nil
+}
+
+// hasMount says whether the spec mounts something at dest itself.
+func (c *compiler) hasMount(dest string) bool {
+	return slices.ContainsFunc(c.spec.Mounts, func(m specs.Mount) bool { return path.Clean(m.Destination) == dest })
+}
+
+// devBound says whether /dev is the host's own, in which nothing may be made.
+func (c *compiler) devBound() bool {
+	for _, m := range c.spec.Mounts {
+		if path.Clean(m.Destination) == "/dev" {
+			return m.Type == "bind" || mount.ParseFlags(m.Options).Bind
+		}
+	}
+	return false
+}

@@ -1,0 +1,202 @@
+package plan
+
+import (
+	"path"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
+)
+
+// mountSteps plans mounts[i].
+func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
+	at := "mounts[" + strconv.Itoa(i) + "]"
+	dest := path.Clean(m.Destination)
+	if !path.IsAbs(dest) {
+		// Old specifications allowed it; it is read from the root, as runc does.
+		dest = path.Clean("/" + dest)
+	}
+	if dest == "/" {
+		return nil, fault.New(fault.Invalid, "%s.destination: cannot be the root itself", at)
+	}
+	f := mount.ParseFlags(m.Options)
+	switch {
+	case f.IDMap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
+		return nil, fault.New(fault.Unsupported, "%s: id-mapped mounts are not supported by this version", at)
+	case f.CopyUp:
+		return nil, fault.New(fault.Unsupported, "%s.options: tmpcopyup is not supported by this version", at)
+	case m.Type == "bind" || f.Bind:
+		return c.bindStep(at, dest, m, f)
+	case m.Type == "":
+		return nil, fault.New(fault.Invalid, "%s.type: missing, and options name neither bind nor rbind", at)
+	case m.Type == "cgroup" || m.Type == "cgroup2":
+		return c.cgroupSteps(dest, f)
+	}
+	return []Step{newMountStep(dest, m, f)}, nil
+}
+
+func (c *compiler) bindStep(at, dest string, m *specs.Mount, f mount.Flags) ([]Step, error) {
+	if m.Source == "" {
+		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
+	}
+	isDir, known := c.facts.SourceIsDir[m.Source]
+	// A bind source keeps its words like mode= to itself: they mean nothing here.
+	return []Step{Mount{Bind: true, Source: m.Source, To: dest, IsDir: isDir || !known, Plain: plainTarget(dest), Flags: f}}, nil
+}
+
+// plainTarget: nothing in an image may lead mounts of the kernel's own file
+// systems elsewhere by a link.
+func plainTarget(dest string) bool { return dest == "/proc" || dest == "/sys" }
+
+func newMountStep(dest string, m *specs.Mount, f mount.Flags) Mount {
+	data := append(append([]string{}, f.Super...), f.Data...)
+	n := NewMount{FS: m.Type, Source: m.Source, Data: data, Attr: f.Set, Into: Tree, Work: Work}
+	if n.Source == "" {
+		n.Source = m.Type
+	}
+	return Mount{New: n, To: dest, IsDir: true, Plain: plainTarget(dest), Flags: f}
+}
+
+// cgroupSteps shows the container its own groups. On cgroup v2 that is one
+// tree; on v1 it is a tmpfs with a directory for each hierarchy, as on hosts.
+func (c *compiler) cgroupSteps(dest string, f mount.Flags) ([]Step, error) {
+	f.Data, f.Super = nil, nil
+	bind := func(source, to string) Mount {
+		b := f
+		b.Bind, b.Named, b.Recursive = true, true, false
+		return Mount{Bind: true, Source: source, To: to, IsDir: true, Flags: b}
+	}
+	if len(c.facts.Cgroups) == 1 && c.facts.Cgroups[0].Name == "" {
+		return []Step{bind(c.facts.Cgroups[0].Dir, dest)}, nil
+	}
+	holder := newMountStep(dest, &specs.Mount{Type: "tmpfs", Source: "tmpfs"}, mount.Flags{
+		Set:  unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
+		Data: []string{"mode=755"},
+	})
+	steps := []Step{holder}
+	for _, v := range c.facts.Cgroups {
+		to := path.Join(dest, v.Name)
+		steps = append(steps, bind(v.Dir, to))
+		if v.Link != "" {
+			steps = append(steps, Symlink{To: v.Name, Path: path.Join(dest, v.Link)})
+		}
+	}
+	// The tmpfs itself is never writable: its root could hold plain
+	// directories that look like groups.
+	return append(steps, ReadOnlyTree{dest}), nil
+}
+
+// defaultDevices exist in every container; see config-linux.md, "Default Devices".
+var defaultDevices = [...]struct {
+	path         string
+	major, minor uint32
+}{
+	{"/dev/null", 1, 3},
+	{"/dev/zero", 1, 5},
+	{"/dev/full", 1, 7},
+	{"/dev/random", 1, 8},
+	{"/dev/urandom", 1, 9},
+	{"/dev/tty", 5, 0},
+}
+
+var defaultLinks = [...]Symlink{
+	{"/proc/self/fd", "/dev/fd"},
+	{"/proc/self/fd/0", "/dev/stdin"},
+	{"/proc/self/fd/1", "/dev/stdout"},
+	{"/proc/self/fd/2", "/dev/stderr"},
+}
+
+func (c *compiler) phaseDevices() error {
+	if c.devBound() {
+		return c.consolePhase(nil)
+	}
+	steps := []Step{Umask{0}}
+	named := map[string]bool{}
+	for i := range c.spec.Linux.Devices {
+		d := &c.spec.Linux.Devices[i]
+		s, err := c.deviceStep(i, d)
+		if err != nil {
+			return err
+		}
+		named[path.Clean(d.Path)] = true
+		steps = append(steps, s)
+	}
+	for _, d := range defaultDevices {
+		if !named[d.path] {
+			steps = append(steps, c.node(d.path, unix.S_IFCHR|0o666, d.major, d.minor, 0, 0))
+		}
+	}
+	for _, l := range defaultLinks {
+		steps = append(steps, l)
+	}
+	if c.hasMount("/dev/pts") && !c.hasMount("/dev/ptmx") {
+		steps = append(steps, Symlink{"pts/ptmx", "/dev/ptmx"})
+	}
+	return c.consolePhase(steps)
+}
+
+func (c *compiler) consolePhase(steps []Step) error {
+	p := c.spec.Process
+	if p.Terminal {
+		steps = append(steps, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup}, BindConsole{})
+	}
+	c.phase("devices", steps...)
+	return nil
+}
+
+// ttyGroup owns terminals, as in devpts's gid=5.
+const ttyGroup = 5
+
+func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
+	at := "linux.devices[" + strconv.Itoa(i) + "]"
+	p := path.Clean(d.Path)
+	if !strings.HasPrefix(p, "/") || p == "/" {
+		return nil, fault.New(fault.Invalid, "%s.path: %q is not an absolute path", at, d.Path)
+	}
+	mode := uint64(0o666)
+	if d.FileMode != nil {
+		mode = uint64(*d.FileMode) & 0o7777
+	}
+	var uid, gid uint32
+	if d.UID != nil {
+		uid = *d.UID
+	}
+	if d.GID != nil {
+		gid = *d.GID
+	}
+	major, minor := uint32(d.Major), uint32(d.Minor)
+	switch d.Type {
+	case "c", "u":
+		mode |= unix.S_IFCHR
+	case "b":
+		mode |= unix.S_IFBLK
+	case "p":
+		mode |= unix.S_IFIFO
+		major, minor = 0, 0 // the specification: to be ignored
+	default:
+		return nil, fault.New(fault.Invalid, "%s.type: unknown device type %q; c, u, b and p are known", at, d.Type)
+	}
+	return c.node(p, mode, major, minor, uid, gid), nil
+}
+
+// node makes a device; where a user namespace forbids mknod(2) the host's own
+// node is bound instead.
+func (c *compiler) node(p string, mode uint64, major, minor, uid, gid uint32) Step {
+	if mode&unix.S_IFMT != unix.S_IFIFO && c.inUserns() {
+		return Mount{Bind: true, Source: p, To: p}
+	}
+	return MakeNode{Path: p, Mode: mode, Dev: unix.Mkdev(major, minor), UID: uid, GID: gid}
+}
+
+func (c *compiler) inUserns() bool {
+	for _, ns := range c.spec.Linux.Namespaces {
+		if ns.Type == specs.UserNamespace {
+			return true
+		}
+	}
+	return false
+}

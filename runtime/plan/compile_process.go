@@ -1,0 +1,398 @@
+package plan
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
+	"github.com/berth-engine/berth/runtime/seccomp"
+)
+
+func (c *compiler) phaseIdentity() error {
+	s := c.spec
+	var steps []Step
+	if s.Hostname != "" || s.Domainname != "" {
+		if !c.hasNamespace(specs.UTSNamespace) {
+			return fault.New(fault.Invalid, "hostname: needs a uts namespace of its own; without one it would rename the host")
+		}
+		steps = append(steps, Hostname{s.Hostname, s.Domainname})
+	}
+	if c.newNS&unix.CLONE_NEWNET != 0 {
+		steps = append(steps, LoopbackUp{})
+	}
+	sysctls, err := c.sysctlSteps()
+	if err != nil {
+		return err
+	}
+	if len(sysctls) > 0 || s.Process.ApparmorProfile != "" || s.Process.SelinuxLabel != "" {
+		steps = append(steps, FreshProc{})
+	}
+	c.phase("identity", append(steps, sysctls...)...)
+	return nil
+}
+
+func (c *compiler) hasNamespace(t specs.LinuxNamespaceType) bool {
+	return slices.ContainsFunc(c.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
+}
+
+func (c *compiler) sysctlSteps() ([]Step, error) {
+	keys := make([]string, 0, len(c.spec.Linux.Sysctl))
+	for k := range c.spec.Linux.Sysctl {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	var steps []Step
+	for _, k := range keys {
+		v := c.spec.Linux.Sysctl[k]
+		if err := c.checkSysctl(k, v); err != nil {
+			return nil, err
+		}
+		steps = append(steps, WriteProc{"sys/" + sysctlPath(k), v, "sysctl " + k + "=" + v})
+	}
+	return steps, nil
+}
+
+// sysctlPath: dots separate, unless the name is written with slashes, as in
+// net/ipv4/conf/eth0.1/forwarding.
+func sysctlPath(key string) string {
+	if strings.Contains(key, "/") {
+		return key
+	}
+	return strings.ReplaceAll(key, ".", "/")
+}
+
+// checkSysctl lets through what belongs to a namespace of the container.
+func (c *compiler) checkSysctl(key, value string) error {
+	at := "linux.sysctl[" + strconv.Quote(key) + "]"
+	if strings.ContainsAny(value, "\r\n\x00") {
+		return fault.New(fault.Invalid, "%s: the value has a line break", at)
+	}
+	dots := strings.ReplaceAll(key, "/", ".")
+	if strings.Contains(dots, "..") || strings.HasPrefix(dots, ".") || strings.HasSuffix(dots, ".") {
+		return fault.New(fault.Invalid, "%s: not a sysctl name", at)
+	}
+	ns, ok := sysctlNamespace(dots)
+	switch {
+	case !ok:
+		return fault.New(fault.Invalid, "%s: is not namespaced, it would change the host", at)
+	case !c.hasNamespace(ns):
+		return fault.New(fault.Invalid, "%s: needs a %s namespace of its own; without one it would change the host", at, ns)
+	}
+	return nil
+}
+
+func sysctlNamespace(dots string) (specs.LinuxNamespaceType, bool) {
+	switch dots {
+	case "kernel.msgmax", "kernel.msgmnb", "kernel.msgmni", "kernel.sem", "kernel.shmall",
+		"kernel.shmmax", "kernel.shmmni", "kernel.shm_rmid_forced":
+		return specs.IPCNamespace, true
+	case "kernel.domainname", "kernel.hostname":
+		return specs.UTSNamespace, true
+	}
+	switch {
+	case strings.HasPrefix(dots, "fs.mqueue."):
+		return specs.IPCNamespace, true
+	case strings.HasPrefix(dots, "net."):
+		return specs.NetworkNamespace, true
+	case strings.HasPrefix(dots, "user.max_"):
+		return specs.UserNamespace, true
+	}
+	return "", false
+}
+
+func (c *compiler) phaseMask() error {
+	var steps []Step
+	for _, p := range c.spec.Linux.ReadonlyPaths {
+		steps = append(steps, ReadOnly{p})
+	}
+	for i, p := range c.spec.Linux.MaskedPaths {
+		if !slices.Contains(c.spec.Linux.MaskedPaths[:i], p) {
+			steps = append(steps, Mask{p})
+		}
+	}
+	if c.spec.Root.Readonly {
+		steps = append(steps, ReadOnlyTree{"/"})
+	}
+	c.phase("mask", steps...)
+	return nil
+}
+
+func (c *compiler) phasePivot() error {
+	var steps []Step
+	if c.facts.parentAt(Rooted) {
+		steps = append(steps, WaitFor{Rooted})
+	}
+	steps = append(steps, Pivot{})
+	if p := c.spec.Linux.RootfsPropagation; p != "" {
+		f := mount.ParseFlags([]string{p})
+		flags := f.Propagation
+		if f.PropagationRec {
+			flags |= unix.MS_REC
+		}
+		steps = append(steps, RootPropagation{flags})
+	}
+	c.phase("pivot", steps...)
+	return nil
+}
+
+func (c *compiler) phaseLimits() error {
+	steps, err := limitSteps(c.spec.Process, c.facts)
+	if err != nil {
+		return err
+	}
+	if c.spec.Process.Terminal {
+		steps = append(steps, UseConsole{})
+	}
+	if !c.facts.NoKeyring {
+		steps = append(steps, NewKeyring{})
+	}
+	c.phase("limits", append(steps, labelSteps(c.spec.Process)...)...)
+	return nil
+}
+
+func limitSteps(p *specs.Process, f *Facts) ([]Step, error) {
+	var steps []Step
+	nofile := false
+	for i, r := range p.Rlimits {
+		n, ok := rlimitNumber(r.Type)
+		at := "process.rlimits[" + strconv.Itoa(i) + "]"
+		switch {
+		case !ok:
+			return nil, fault.New(fault.Invalid, "%s.type: unknown limit %q", at, r.Type)
+		case r.Soft > r.Hard:
+			return nil, fault.New(fault.Invalid, "%s: soft limit %d is above the hard limit %d", at, r.Soft, r.Hard)
+		}
+		for _, before := range p.Rlimits[:i] {
+			if before.Type == r.Type {
+				return nil, fault.New(fault.Invalid, "%s.type: %s stands there twice", at, r.Type)
+			}
+		}
+		nofile = nofile || n == unix.RLIMIT_NOFILE
+		steps = append(steps, Rlimit{r.Type, n, r.Soft, r.Hard, false})
+	}
+	if !nofile && f.NoFile != [2]uint64{} {
+		steps = append(steps, Rlimit{"RLIMIT_NOFILE", unix.RLIMIT_NOFILE, f.NoFile[0], f.NoFile[1], true})
+	}
+	return steps, nil
+}
+
+func rlimitNumber(name string) (uint64, bool) {
+	switch name {
+	case "RLIMIT_CPU":
+		return unix.RLIMIT_CPU, true
+	case "RLIMIT_FSIZE":
+		return unix.RLIMIT_FSIZE, true
+	case "RLIMIT_DATA":
+		return unix.RLIMIT_DATA, true
+	case "RLIMIT_STACK":
+		return unix.RLIMIT_STACK, true
+	case "RLIMIT_CORE":
+		return unix.RLIMIT_CORE, true
+	case "RLIMIT_RSS":
+		return unix.RLIMIT_RSS, true
+	case "RLIMIT_NPROC":
+		return unix.RLIMIT_NPROC, true
+	case "RLIMIT_NOFILE":
+		return unix.RLIMIT_NOFILE, true
+	case "RLIMIT_MEMLOCK":
+		return unix.RLIMIT_MEMLOCK, true
+	case "RLIMIT_AS":
+		return unix.RLIMIT_AS, true
+	case "RLIMIT_LOCKS":
+		return unix.RLIMIT_LOCKS, true
+	case "RLIMIT_SIGPENDING":
+		return unix.RLIMIT_SIGPENDING, true
+	case "RLIMIT_MSGQUEUE":
+		return unix.RLIMIT_MSGQUEUE, true
+	case "RLIMIT_NICE":
+		return unix.RLIMIT_NICE, true
+	case "RLIMIT_RTPRIO":
+		return unix.RLIMIT_RTPRIO, true
+	case "RLIMIT_RTTIME":
+		return unix.RLIMIT_RTTIME, true
+	}
+	return 0, false
+}
+
+func (c *compiler) phaseReady() error {
+	c.phase("ready", readySteps(c.spec.Process, c.facts, true)...)
+	return nil
+}
+
+// readySteps: everything is set up but rights. All descriptors of the set-up
+// go before the working directory is entered.
+func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
+	umask := uint32(0o022)
+	if p.User.Umask != nil {
+		umask = *p.User.Umask & 0o777
+	}
+	steps := []Step{
+		OnlyFDs{First: 3 + f.Preserve, Start: f.AwaitStart},
+		Umask{0o022},
+		Chdir{p.Cwd, true, makeCwd},
+		FindExecutable{p.Args[0], executables(p)},
+		Umask{umask},
+	}
+	if f.parentAt(Ready) {
+		steps = append(steps, WaitFor{Ready})
+	}
+	steps = append(steps, DieWithParent{Off: true})
+	if f.AwaitStart {
+		steps = append(steps, AwaitStart{})
+	}
+	return steps
+}
+
+// executables are the paths that args[0] may be, in the order of PATH.
+func executables(p *specs.Process) []string {
+	name := p.Args[0]
+	if strings.Contains(name, "/") {
+		return []string{name}
+	}
+	var paths []string
+	for _, dir := range strings.Split(envValue(p.Env, "PATH", defaultPath), ":") {
+		if dir == "" {
+			dir = "."
+		}
+		paths = append(paths, path.Join(dir, name))
+		if dir == "." {
+			paths[len(paths)-1] = "./" + name
+		}
+	}
+	return paths
+}
+
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func envValue(env []string, key, missing string) string {
+	for i := len(env) - 1; i >= 0; i-- {
+		if k, v, ok := strings.Cut(env[i], "="); ok && k == key {
+			return v
+		}
+	}
+	return missing
+}
+
+func (c *compiler) phasePrivileges() error {
+	steps, err := privilegeSteps(c.spec.Process, c.spec.Linux.Seccomp, c.facts)
+	if err != nil {
+		return err
+	}
+	c.phase("privileges", steps...)
+	return nil
+}
+
+// privilegeSteps only ever take rights away. A filter without
+// no_new_privs needs CAP_SYS_ADMIN, so that one right stays until the filter
+// is in; after it nothing is called but capset and exec.
+func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]Step, error) {
+	sets, err := capSets(p.Capabilities, f)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	if drop := capList(f.allCaps() &^ sets.bounding); len(drop) > 0 && p.Capabilities != nil {
+		steps = append(steps, DropBounding{drop})
+	}
+	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids})
+	if p.Cwd != "/" {
+		steps = append(steps, Chdir{Path: p.Cwd})
+	}
+	final := SetCaps{sets.effective, sets.permitted, sets.inheritable}
+	var filter Step
+	if profile != nil {
+		if filter, err = seccompStep(profile, f.Arch); err != nil {
+			return nil, err
+		}
+	}
+	const admin = uint64(1) << capSysAdmin
+	early := final
+	if filter != nil && !p.NoNewPrivileges {
+		early.Effective |= admin
+		early.Permitted |= admin
+	}
+	if p.Capabilities != nil {
+		steps = append(steps, early)
+	}
+	if ambient := capList(sets.ambient); len(ambient) > 0 {
+		steps = append(steps, RaiseAmbient{ambient})
+	}
+	if p.NoNewPrivileges {
+		steps = append(steps, NoNewPrivileges{})
+	}
+	if filter != nil {
+		steps = append(steps, filter)
+	}
+	if early != final && p.Capabilities != nil {
+		steps = append(steps, final)
+	}
+	return steps, nil
+}
+
+func (f *Facts) allCaps() uint64 { return 1<<(uint(f.LastCap)+1) - 1 }
+
+type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient uint64 }
+
+func capSets(caps *specs.LinuxCapabilities, f *Facts) (s capabilitySets, err error) {
+	if caps == nil {
+		return s, nil
+	}
+	for _, set := range []struct {
+		field string
+		names []string
+		into  *uint64
+	}{
+		{"bounding", caps.Bounding, &s.bounding},
+		{"effective", caps.Effective, &s.effective},
+		{"permitted", caps.Permitted, &s.permitted},
+		{"inheritable", caps.Inheritable, &s.inheritable},
+		{"ambient", caps.Ambient, &s.ambient},
+	} {
+		if *set.into, err = capSet(set.field, set.names, f.allCaps()); err != nil {
+			return s, err
+		}
+	}
+	if s.effective&^s.permitted != 0 {
+		return s, fault.New(fault.Invalid, "process.capabilities.effective: has %s, which permitted has not", capWord(capList(s.effective &^ s.permitted)[0]))
+	}
+	return s, nil
+}
+
+// labelSteps set what the security modules do at the next exec. They come
+// before the set-up's descriptors are closed, since they need procfs.
+func labelSteps(p *specs.Process) []Step {
+	var steps []Step
+	if p.ApparmorProfile != "" {
+		steps = append(steps, WriteProc{"thread-self/attr/apparmor/exec", "exec " + p.ApparmorProfile, "AppArmor profile " + p.ApparmorProfile + " at exec"})
+	}
+	if p.SelinuxLabel != "" {
+		steps = append(steps, WriteProc{"thread-self/attr/exec", p.SelinuxLabel, "SELinux label " + p.SelinuxLabel + " at exec"})
+	}
+	return steps
+}
+
+func seccompStep(profile *specs.LinuxSeccomp, arch string) (Step, error) {
+	if profile.ListenerPath != "" {
+		return nil, fault.New(fault.Unsupported, "linux.seccomp.listenerPath: user notification is not supported by this version")
+	}
+	filter, err := seccomp.Compile(profile, arch)
+	if err != nil {
+		return nil, err
+	}
+	return Seccomp{filter.Prog, filter.Flags}, nil
+}
+
+func (c *compiler) phaseExec() error {
+	c.phase("exec", execStep(c.spec.Process))
+	return nil
+}
+
+func execStep(p *specs.Process) Step {
+	return Exec{Paths: executables(p), Args: p.Args, Env: p.Env}
+}

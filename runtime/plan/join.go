@@ -1,0 +1,196 @@
+package plan
+
+import (
+	"slices"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// JoinFacts are the Facts of a process that enters a running container.
+type JoinFacts struct {
+	Facts
+	// Namespaces are those of the container that differ from the caller's:
+	// CLONE_NEW* flags.
+	Namespaces uint64
+	// Seccomp is the container's own profile; nil for none.
+	Seccomp *specs.LinuxSeccomp
+	// Who names the container for people.
+	Who string
+}
+
+// Join plans a further process in a container that runs: exec.
+func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
+	if err := checkProcess(p); err != nil {
+		return nil, err
+	}
+	c := &compiler{facts: &f.Facts, plan: &Plan{}, free: FirstFree}
+	c.plan.Clone.IntoCgroup = f.IntoCgroup
+	c.plan.Inputs = stdio(f.Preserve)
+	for i := range f.Doors {
+		c.input("cgroup:"+strconv.Itoa(i), c.take())
+	}
+	if f.Namespaces != 0 {
+		c.input("pidfd", Pidfd)
+	}
+	c.phase("join", c.joinPhase(p, &f)...)
+	if p.Terminal {
+		c.phase("terminal", FreshRoot{}, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup})
+	}
+	limits, err := limitSteps(p, c.facts)
+	if err != nil {
+		return nil, err
+	}
+	if f.parentAt(Rooted) {
+		limits = append(limits, WaitFor{Rooted})
+	}
+	if p.Terminal {
+		limits = append(limits, UseConsole{})
+	}
+	if labels := labelSteps(p); len(labels) > 0 {
+		limits = append(append(limits, FreshProc{}), labels...)
+	}
+	if !f.NoKeyring {
+		limits = append(limits, NewKeyring{})
+	}
+	c.phase("limits", limits...)
+	c.phase("ready", readySteps(p, c.facts, false)...)
+	rights, err := privilegeSteps(p, f.Seccomp, c.facts)
+	if err != nil {
+		return nil, err
+	}
+	c.phase("privileges", rights...)
+	c.phase("exec", execStep(p))
+	return c.plan, c.plan.Verify()
+}
+
+func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
+	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, Hide{}}
+	for i, name := range f.Doors {
+		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + strconv.Itoa(i)), name})
+	}
+	if adj := p.OOMScoreAdj; adj != nil {
+		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
+	}
+	if f.Namespaces != 0 {
+		steps = append(steps, JoinNamespaces{Pidfd, f.Namespaces, f.Who})
+	}
+	if f.Namespaces&unix.CLONE_NEWUSER != 0 {
+		steps = append(steps, BecomeRoot{})
+	}
+	if f.Namespaces&unix.CLONE_NEWPID != 0 {
+		steps = append(steps, Fork{}, DieWithParent{})
+	}
+	return append(steps, Session{})
+}
+
+// FreshRoot opens the root of the container that was joined.
+type FreshRoot struct{}
+
+func (FreshRoot) String() string { return "open the container's root" }
+
+// Calls implements Step.
+func (FreshRoot) Calls() []Call {
+	return []Call{call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root)}
+}
+
+// Verify checks what must hold for every plan: slots are filled before they
+// are used, points come in order, the descriptors of the set-up are closed
+// before the working directory is entered, and after the filter nothing is
+// called but capset and exec, which ends the plan.
+func (p *Plan) Verify() error {
+	v := verifier{filled: map[Slot]bool{Sync: true}}
+	for _, in := range p.Inputs {
+		if in.FD >= SlotBase {
+			v.filled[Slot(in.FD-SlotBase)] = true
+		}
+	}
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			if err := v.step(s); err != nil {
+				return fault.Op("verify plan: "+ph.Name, s.String(), err)
+			}
+		}
+	}
+	if !v.done {
+		return fault.New(fault.Internal, "verify plan: it does not end in exec")
+	}
+	return nil
+}
+
+type verifier struct {
+	filled           map[Slot]bool
+	point            Point
+	closed, filtered bool
+	done             bool
+}
+
+func (v *verifier) step(s Step) error {
+	if v.done {
+		return fault.New(fault.Internal, "comes after exec")
+	}
+	switch s := s.(type) {
+	case WaitFor:
+		if s.Point <= v.point {
+			return fault.New(fault.Internal, "points out of order")
+		}
+		v.point = s.Point
+	case OnlyFDs:
+		v.closed = v.closed || !s.Slots
+	case Chdir:
+		if !v.closed {
+			return fault.New(fault.Internal, "descriptors of the set-up are still open")
+		}
+	case Seccomp:
+		v.filtered = true
+		return v.calls(s)
+	case Exec:
+		v.done = true
+		return v.calls(s)
+	}
+	if _, caps := s.(SetCaps); v.filtered && !caps {
+		return fault.New(fault.Internal, "comes after the filter")
+	}
+	return v.calls(s)
+}
+
+func (v *verifier) calls(s Step) error {
+	calls := s.Calls()
+	for i, c := range calls {
+		if i+1+int(c.Skip) > len(calls) {
+			return fault.New(fault.Internal, "%s skips past its step", c.Name)
+		}
+		for _, a := range c.Args {
+			if err := v.arg(c, a); err != nil {
+				return err
+			}
+		}
+		if c.Into != NoSlot {
+			v.filled[c.Into] = true
+		}
+	}
+	return nil
+}
+
+func (v *verifier) arg(c Call, a Arg) error {
+	switch a.Kind {
+	case InSlot:
+		if !v.filled[Slot(a.N)] {
+			return fault.New(fault.Internal, "%s uses empty slot %s", c.Name, Slot(a.N))
+		}
+	case Text:
+		if slices.Contains(a.Data[:len(a.Data)-1], 0) {
+			return fault.New(fault.Invalid, "%s: a string has a NUL byte: %q", c.Name, a.Data)
+		}
+	case Strings:
+		for _, w := range a.List {
+			if slices.Contains([]byte(w), 0) {
+				return fault.New(fault.Invalid, "process.args, process.env: a string has a NUL byte: %q", w)
+			}
+		}
+	}
+	return nil
+}
