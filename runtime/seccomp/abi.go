@@ -1,0 +1,129 @@
+package seccomp
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// An abi is one way into the kernel: a set of numbers and of argument widths.
+type abi int
+
+// The order is that of the columns of the generated table.
+const (
+	amd64 abi = iota
+	i386
+	x32
+	arm64
+	arm
+	abis
+)
+
+// A syscall is one row of the generated table.
+type syscall struct {
+	name string
+	nr   [abis]int32
+}
+
+// x32Bit marks the calls of x32. They come with the audit number of amd64.
+const x32Bit = 1 << 30
+
+// armPrivate is where arm's calls of its own start: cacheflush, set_tls, ...
+const armPrivate = 0xf0000
+
+// noCall is the number a tracer sets to skip a call.
+const noCall = 0xffffffff
+
+var abiNames = [abis]specs.Arch{
+	amd64: specs.ArchX86_64,
+	i386:  specs.ArchX86,
+	x32:   specs.ArchX32,
+	arm64: specs.ArchAARCH64,
+	arm:   specs.ArchARM,
+}
+
+// auditArch is the kernel's AUDIT_ARCH_ number, linux/audit.h.
+var auditArch = [abis]uint32{
+	amd64: 0xc000003e,
+	i386:  0x40000003,
+	x32:   0xc000003e,
+	arm64: 0xc00000b7,
+	arm:   0x40000028,
+}
+
+// wide reports whether arguments have 64 bits.
+func (a abi) wide() bool { return a != i386 && a != arm }
+
+// A machine is a GOARCH and the ABIs its kernel may offer, its own first.
+type machine struct {
+	goarch string
+	docker string // its name in the arches lists of Docker's profiles
+	abis   []abi
+}
+
+var machines = [...]machine{
+	{"amd64", "amd64", []abi{amd64, i386, x32}},
+	{"arm64", "arm64", []abi{arm64, arm}},
+	{"386", "x86", []abi{i386}},
+	{"arm", "arm", []abi{arm}},
+}
+
+func machineOf(goarch string) (machine, bool) {
+	for _, m := range machines {
+		if m.goarch == goarch {
+			return m, true
+		}
+	}
+	return machine{}, false
+}
+
+// knownArch reports whether the OCI specification has this architecture. One
+// that this machine cannot run is right in a profile and never met.
+func knownArch(a specs.Arch) bool {
+	switch a {
+	case specs.ArchX86, specs.ArchX86_64, specs.ArchX32, specs.ArchARM, specs.ArchAARCH64,
+		specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32,
+		specs.ArchMIPSEL, specs.ArchMIPSEL64, specs.ArchMIPSEL64N32,
+		specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
+		specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64,
+		specs.ArchM68K, specs.ArchSH, specs.ArchSHEB:
+		return true
+	}
+	return false
+}
+
+// find returns the row of a call in the table, or -1.
+func find(name string) int {
+	i, ok := slices.BinarySearchFunc(syscalls[:], name, func(s syscall, name string) int {
+		return cmp.Compare(s.name, name)
+	})
+	if !ok {
+		return -1
+	}
+	return i
+}
+
+// multiplexed says how i386 also reaches a call: as function fn of another
+// call, with the arguments behind a pointer. linux/net.h, linux/ipc.h.
+func multiplexed(name string) (through string, fn uint64, ok bool) {
+	if i := slices.Index(socketFunctions[:], name); i > 0 {
+		return "socketcall", uint64(i), true
+	}
+	if i := slices.Index(ipcFunctions[:], name); i > 0 {
+		return "ipc", uint64(i), true
+	}
+	return "", 0, false
+}
+
+var socketFunctions = [...]string{
+	1: "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername",
+	"socketpair", "send", "recv", "sendto", "recvfrom", "shutdown", "setsockopt",
+	"getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
+}
+
+var ipcFunctions = [...]string{
+	1: "semop", "semget", "semctl", "semtimedop",
+	11: "msgsnd", "msgrcv", "msgget", "msgctl",
+	21: "shmat", "shmdt", "shmget", "shmctl",
+}

@@ -1,0 +1,228 @@
+package seccomp
+
+import (
+	"strconv"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// A policy is a checked profile with everything spelled in numbers.
+type policy struct {
+	def     uint32
+	clauses []clause
+	uses    []use
+	size    int // clauses with conditions times the names they are for
+	notify  bool
+	flags   uint32
+}
+
+// A clause gives its verdict when all its conditions hold.
+type clause struct {
+	ret   uint32
+	conds []specs.LinuxSeccompArg
+}
+
+// A use is one name in one rule: a row of the table and the clauses
+// [from, to) that apply to it. None for a rule that repeats the default: such a
+// call counts as named and nothing more.
+type use struct {
+	row      int
+	from, to int
+}
+
+// maxArg is the last argument of a system call.
+const maxArg = 5
+
+// resolve checks p; at is the JSON path of p for messages.
+func resolve(p *specs.LinuxSeccomp, at string) (*policy, error) {
+	def, err := verdict(p.DefaultAction, p.DefaultErrnoRet, at+"defaultAction", at+"defaultErrnoRet")
+	if err != nil {
+		return nil, err
+	}
+	if def == retNotify {
+		return nil, invalid(at+"defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
+	}
+	for i, a := range p.Architectures {
+		if !knownArch(a) {
+			return nil, invalid(at+"architectures["+strconv.Itoa(i)+"]", "unknown architecture %q", a)
+		}
+	}
+	q := &policy{def: def}
+	for i := range p.Syscalls {
+		if err := q.add(&p.Syscalls[i], at+"syscalls["+strconv.Itoa(i)+"]."); err != nil {
+			return nil, err
+		}
+	}
+	if q.notify && p.ListenerPath == "" {
+		return nil, invalid(at+"listenerPath", "must be set because a rule has SCMP_ACT_NOTIFY")
+	}
+	if p.ListenerMetadata != "" && p.ListenerPath == "" {
+		return nil, invalid(at+"listenerMetadata", "needs listenerPath")
+	}
+	q.flags, err = flagBits(p.Flags, q.notify, at+"flags")
+	return q, err
+}
+
+// add takes one rule in.
+func (q *policy) add(s *specs.LinuxSyscall, at string) error {
+	ret, err := verdict(s.Action, s.ErrnoRet, at+"action", at+"errnoRet")
+	if err != nil {
+		return err
+	}
+	if len(s.Names) == 0 {
+		return invalid(at+"names", "must name a system call")
+	}
+	for i, a := range s.Args {
+		if err := checkArg(a); err != nil {
+			return invalid(at+"args["+strconv.Itoa(i)+"]", "%w", err)
+		}
+	}
+	from := len(q.clauses)
+	if ret != q.def {
+		q.split(ret, s.Args)
+	}
+	for i, name := range s.Names {
+		if name == "" {
+			return invalid(at+"names["+strconv.Itoa(i)+"]", "must not be empty")
+		}
+		if ret == retNotify && name == "write" {
+			// The container's own start writes before the supervisor can answer.
+			return invalid(at+"names["+strconv.Itoa(i)+"]", "SCMP_ACT_NOTIFY cannot be used for the write syscall")
+		}
+		if row := find(name); row >= 0 {
+			q.uses = append(q.uses, use{row, from, len(q.clauses)})
+		}
+	}
+	// Each condition costs an instruction; do not try what cannot fit.
+	if len(s.Args) > 0 {
+		q.size += len(s.Names) * (len(q.clauses) - from)
+	}
+	if q.size > maxInsns {
+		return fault.Op(at+"args", "", fault.New(fault.TooLarge, "more than %d rules with args", maxInsns))
+	}
+	q.notify = q.notify || ret == retNotify
+	return nil
+}
+
+// split makes the clauses of one rule: one, or as many as there are conditions
+// when two look at the same argument.
+func (q *policy) split(ret uint32, conds []specs.LinuxSeccompArg) {
+	seen := [maxArg + 1]bool{}
+	twice := false
+	for _, c := range conds {
+		twice = twice || seen[c.Index]
+		seen[c.Index] = true
+	}
+	if !twice {
+		q.clauses = append(q.clauses, clause{ret, conds})
+		return
+	}
+	for i := range conds {
+		q.clauses = append(q.clauses, clause{ret, conds[i : i+1]})
+	}
+}
+
+// verdict returns the number the filter returns for an action.
+func verdict(a specs.LinuxSeccompAction, errno *uint, atAction, atErrno string) (uint32, error) {
+	switch a {
+	case specs.ActErrno:
+		if errno != nil && *errno > maxErrno {
+			return 0, invalid(atErrno, "%d is more than %d", *errno, maxErrno)
+		}
+		return retErrno | data(errno), nil
+	case specs.ActTrace:
+		if errno != nil && *errno > 0xffff {
+			return 0, invalid(atErrno, "%d is more than %d", *errno, 0xffff)
+		}
+		return retTrace | data(errno), nil
+	}
+	ret, ok := plainVerdict(a)
+	if !ok {
+		return 0, invalid(atAction, "unknown action %q", a)
+	}
+	if errno != nil {
+		return 0, invalid(atErrno, "%s returns no errno, remove it", a)
+	}
+	return ret, nil
+}
+
+func plainVerdict(a specs.LinuxSeccompAction) (ret uint32, ok bool) {
+	switch a {
+	case specs.ActKill, specs.ActKillThread:
+		return retKillThread, true
+	case specs.ActKillProcess:
+		return retKillProcess, true
+	case specs.ActTrap:
+		return retTrap, true
+	case specs.ActAllow:
+		return retAllow, true
+	case specs.ActLog:
+		return retLog, true
+	case specs.ActNotify:
+		return retNotify, true
+	}
+	return 0, false
+}
+
+func data(errno *uint) uint32 {
+	if errno == nil {
+		return ePerm
+	}
+	return uint32(*errno)
+}
+
+// permits reports whether a verdict lets the call happen, or lets someone
+// emulate it who knows which calls exist.
+func permits(ret uint32) bool {
+	switch ret & retMask {
+	case retAllow, retLog, retTrace:
+		return true
+	}
+	return false
+}
+
+func checkArg(a specs.LinuxSeccompArg) error {
+	if a.Index > maxArg {
+		return fault.New(fault.Invalid, "index %d is more than %d", a.Index, maxArg)
+	}
+	switch a.Op {
+	case specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual, specs.OpEqualTo,
+		specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpMaskedEqual:
+		return nil
+	}
+	return fault.New(fault.Invalid, "unknown op %q", a.Op)
+}
+
+// flagBits translates the flags. No list at all means SPEC_ALLOW: else the
+// kernel slows every container down by a Spectre mitigation.
+func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at string) (uint32, error) {
+	bits := uint32(0)
+	if flags == nil {
+		bits = flagSpecAllow
+	}
+	for i, f := range flags {
+		switch f {
+		case "SECCOMP_FILTER_FLAG_TSYNC": // a container starts with one thread
+		case specs.LinuxSeccompFlagLog:
+			bits |= flagLog
+		case specs.LinuxSeccompFlagSpecAllow:
+			bits |= flagSpecAllow
+		case specs.LinuxSeccompFlagWaitKillableRecv:
+			if notify { // the kernel refuses it without a listener
+				bits |= flagWaitKillable
+			}
+		default:
+			return 0, invalid(at+"["+strconv.Itoa(i)+"]", "unknown flag %q", f)
+		}
+	}
+	if notify {
+		bits |= flagNewListener
+	}
+	return bits, nil
+}
+
+// invalid says what is wrong with the profile's value at a JSON path.
+func invalid(at, format string, args ...any) error {
+	return fault.Op(at, "", fault.New(fault.Invalid, format, args...))
+}
