@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// options are the flags; the process inside the namespaces gets them again.
+type options struct {
+	Bin    string // directory of berth and berth-oci
+	Dir    string // scratch space
+	Rows   string // names, comma separated; empty: all
+	Rounds int
+	Write  string // file for the page
+	Runc   string
+	Crun   string
+	inside string // "", "init" or "work"
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.Bin, "bin", "bin", "`directory` of berth and berth-oci")
+	flag.StringVar(&o.Dir, "dir", "/var/tmp", "scratch `directory`, on a file system that overlay can use")
+	flag.StringVar(&o.Rows, "rows", "", "comma separated `names` of rows: "+strings.Join(rowNames(), ", "))
+	flag.IntVar(&o.Rounds, "rounds", 30, "turns of each contender in the short rows")
+	flag.StringVar(&o.Write, "write", "", "write the page to this `file`")
+	flag.StringVar(&o.Runc, "runc", "runc", "`path` of runc")
+	flag.StringVar(&o.Crun, "crun", "crun", "`path` of crun")
+	flag.StringVar(&o.inside, "inside", "", "for its own use")
+	flag.Parse()
+
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run(o options) error {
+	switch o.inside {
+	case "init":
+		return initProcess()
+	case "work":
+		return work(o)
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("needs root: it starts engines in namespaces of their own")
+	}
+	bin, err := filepath.Abs(o.Bin)
+	if err != nil {
+		return err
+	}
+	o.Bin = bin
+	return isolate(o)
+}
+
+// work measures the chosen rows and reports them.
+func work(o options) error {
+	b, err := newBench(o)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	var done []result
+	for _, r := range rows {
+		if o.Rows != "" && !strings.Contains(","+o.Rows+",", ","+r.name+",") {
+			continue
+		}
+		fmt.Fprintf(os.Stderr, "bench: %s …\n", r.name)
+		res, err := r.measure(b)
+		for i := range res {
+			res[i].row = r
+		}
+		if err != nil {
+			res = append(res, result{row: r, note: firstLine(err.Error())})
+			fmt.Fprintf(os.Stderr, "bench: %s: %v\n", r.name, err)
+		}
+		done = append(done, res...)
+	}
+	page := render(o, done)
+	fmt.Print(page)
+	if o.Write == "" {
+		return nil
+	}
+	return os.WriteFile(o.Write, []byte(page), 0o644)
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(s, "\n")
+	return line
+}

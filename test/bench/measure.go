@@ -1,0 +1,107 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// contender is one side of a comparison. A nil run means it cannot take part.
+type contender struct {
+	name   string
+	run    func(turn int) error // what is timed
+	before func(turn int) error // not timed
+	after  func(turn int) error // not timed
+}
+
+// times holds the durations of each contender.
+type times map[string][]time.Duration
+
+// interleave lets the contenders take turns. The first two turns warm caches
+// and are not counted.
+func interleave(rounds int, cs []contender) (times, error) {
+	const warm = 2
+	out := make(times)
+	for turn := range rounds + warm {
+		for i := range cs {
+			c := cs[(i+turn)%len(cs)] // nobody always follows the same other
+			d, err := c.once(turn)
+			if err != nil {
+				return out, fmt.Errorf("%s: %w", c.name, err)
+			}
+			if turn >= warm {
+				out[c.name] = append(out[c.name], d)
+			}
+		}
+	}
+	return out, nil
+}
+
+func (c contender) once(turn int) (time.Duration, error) {
+	if c.before != nil {
+		if err := c.before(turn); err != nil {
+			return 0, err
+		}
+	}
+	start := time.Now()
+	err := c.run(turn)
+	d := time.Since(start)
+	if err == nil && c.after != nil {
+		err = c.after(turn)
+	}
+	return d, err
+}
+
+func median(d []time.Duration) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(d))
+	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
+}
+
+// command is a program with its fixed arguments.
+type command []string
+
+// with adds arguments.
+func (c command) with(args ...string) command { return slices.Concat(c, args) }
+
+// run executes the command. Its output goes to a file, not through pipes and
+// goroutines of ours that would be timed as well.
+func (c command) run() error {
+	_, err := c.output()
+	return err
+}
+
+func (c command) output() (string, error) {
+	log, err := os.CreateTemp("", "bench-out")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(log.Name())
+	defer log.Close()
+	cmd := exec.Command(c[0], c[1:]...)
+	cmd.Stdout, cmd.Stderr = log, log
+	err = cmd.Run()
+	text, _ := os.ReadFile(log.Name()) // only to quote it
+	out := strings.TrimSpace(string(text))
+	if err != nil {
+		return out, fmt.Errorf("%s: %w: %s", strings.Join(c.brief(), " "), err, out)
+	}
+	return out, nil
+}
+
+// brief leaves the paths of the scratch directory out.
+func (c command) brief() []string {
+	out := []string{filepath.Base(c[0])}
+	for _, a := range c[1:] {
+		if !strings.HasPrefix(a, "-") && !strings.Contains(a, "/berth-bench.") {
+			out = append(out, a)
+		}
+	}
+	return out
+}

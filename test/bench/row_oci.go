@@ -1,0 +1,100 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	goruntime "runtime"
+	"strconv"
+
+	"github.com/berth-engine/berth/runtime/seccomp"
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// measureOCI runs /bin/true by all runtimes from one bundle, first without and
+// then with a seccomp profile in it.
+func measureOCI(b *bench) ([]result, error) {
+	var out []result
+	for _, filtered := range []bool{false, true} {
+		res, err := b.ociRuntimes(filtered)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, res...)
+	}
+	return out, nil
+}
+
+func (b *bench) ociRuntimes(filtered bool) ([]result, error) {
+	what := "no seccomp profile"
+	if filtered {
+		what = "default seccomp profile"
+	}
+	bundle, err := b.bundle(filtered)
+	if err != nil {
+		return nil, err
+	}
+	runtime := func(name, exe, pkg string) side {
+		return side{
+			name: name,
+			need: func() error { _, err := find(exe, pkg); return err },
+			make: func() contender {
+				cmd := command{exe, "--root", b.path("oci-" + name), "run", "-b", bundle}
+				return contender{run: func(turn int) error { return cmd.with(name + strconv.Itoa(turn)).run() }}
+			},
+		}
+	}
+	cs, absent := present([]side{
+		runtime("berth-oci", filepath.Join(b.Bin, "berth-oci"), "berth"),
+		runtime("runc", b.Runc, "runc"),
+		runtime("crun", b.Crun, "crun"),
+	})
+	t, err := interleave(b.Rounds, cs)
+	if err != nil {
+		return nil, err
+	}
+	return compare(what, "berth-oci", t, absent, []goal{
+		{"crun", 0.6, "≤ 0.6 × crun"},
+		{"runc", 0.25, "≤ 0.25 × runc"},
+	}), nil
+}
+
+// bundle writes the spec of `berth-oci spec`, changed only to run /bin/true
+// without a terminal, in our cgroup, on the busybox root.
+func (b *bench) bundle(filtered bool) (string, error) {
+	dir := b.path("bundle-" + strconv.FormatBool(filtered))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	if err := os.Symlink(b.rootfs, filepath.Join(dir, "rootfs")); err != nil {
+		return "", err
+	}
+	file := filepath.Join(dir, "config.json")
+	if err := (command{filepath.Join(b.Bin, "berth-oci"), "spec", "-b", dir}).run(); err != nil {
+		if err := (command{b.Runc, "spec", "-b", dir}).run(); err != nil {
+			return "", fmt.Errorf("no runtime writes a spec: %w", err)
+		}
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	var spec specs.Spec
+	if err := json.Unmarshal(text, &spec); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	spec.Process.Terminal = false
+	spec.Process.Args = []string{"/bin/true"}
+	spec.Root.Path = b.rootfs
+	spec.Linux.CgroupsPath = b.group + "/oci"
+	if filtered {
+		caps := spec.Process.Capabilities.Bounding
+		spec.Linux.Seccomp = seccomp.Default(seccomp.Host{Arch: goruntime.GOARCH, Caps: caps, Kernel: [2]int{5, 10}})
+	}
+	text, err = json.MarshalIndent(spec, "", "\t")
+	if err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(file, text, 0o644)
+}

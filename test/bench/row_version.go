@@ -1,0 +1,32 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// measureVersion shows what berth's own packages cost at start.
+func measureVersion(b *bench) ([]result, error) {
+	empty := b.path("emptycobra")
+	berth := filepath.Join(b.Bin, "berth")
+	build := func() error {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
+			"-o", empty, "github.com/berth-engine/berth/test/bench/emptycobra")
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return errors.New("build the empty cobra program: " + string(out))
+		}
+		return nil
+	}
+	cs, absent := present([]side{
+		{"berth", func() error { _, err := os.Stat(berth); return err }, just(func() command { return command{berth, "--version"} })},
+		{"empty", build, just(func() command { return command{empty, "--version"} })},
+	})
+	t, err := interleave(b.Rounds*3, cs)
+	if err != nil {
+		return nil, err
+	}
+	return compare("", "berth", t, absent, []goal{{"empty", 2, "≤ 2 × an empty cobra program"}}), nil
+}
