@@ -79,6 +79,8 @@ type Mount struct {
 	Size        int64    `json:",omitempty"` // tmpfs, bytes; 0: the kernel's default
 	Mode        uint32   `json:",omitempty"` // tmpfs
 	Options     []string `json:",omitempty"` // further words of --tmpfs, checked
+	Relabel     string   `json:",omitempty"` // SELinux: z (shared) or Z (private)
+	NoCopy      bool     `json:",omitempty"` // volume: do not fill a new one from the image
 }
 
 // Security is --security-opt, each option typed.
@@ -88,6 +90,7 @@ type Security struct {
 	AppArmor          string   `json:",omitempty"`
 	Label             []string `json:",omitempty"` // SELinux: user:, role:, type:, level:, disable
 	SystemPathsHidden *bool    `json:",omitempty"` // systempaths=unconfined sets false
+	WritableCgroups   bool     `json:",omitempty"`
 }
 
 // Device is one --device.

@@ -1,0 +1,145 @@
+package container
+
+import (
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/docker/go-units"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// ParseSize reads an amount of bytes with a binary unit: 64m, 1.5g, 512.
+func ParseSize(s string) (int64, error) {
+	n, err := units.RAMInBytes(s)
+	if err != nil {
+		return 0, fault.As(fault.Invalid, err)
+	}
+	// A product too large for an int64 comes out negative or at its end,
+	// depending on the processor.
+	if n < 0 || n == math.MaxInt64 || strings.ContainsAny(s, "eExXpP_+") {
+		return 0, invalid("invalid size: '%s'", printable(s))
+	}
+	return n, nil
+}
+
+// ParseSwap reads --memory-swap: a size, or -1 for no limit.
+func ParseSwap(s string) (int64, error) {
+	if s == "-1" {
+		return -1, nil
+	}
+	return ParseSize(s)
+}
+
+// ParseCPUs reads --cpus, a decimal number, as billionths of a processor.
+func ParseCPUs(s string) (int64, error) {
+	whole, frac, _ := strings.Cut(s, ".")
+	bad := invalid("failed to parse %s as a rational number", printable(s))
+	if whole+frac == "" || strings.Trim(whole+frac, "0123456789") != "" {
+		return 0, bad
+	}
+	frac = strings.TrimRight(frac, "0")
+	if len(frac) > 9 {
+		return 0, invalid("value is too precise")
+	}
+	n, err := strconv.ParseInt(whole+frac+strings.Repeat("0", 9-len(frac)), 10, 63)
+	if err != nil {
+		return 0, bad
+	}
+	return n, nil
+}
+
+// maxCPU bounds processor and node numbers: no Linux has more, and a list is
+// never expanded beyond it.
+const maxCPU = 8191
+
+// ParseCPUSet reads a list such as 0-3,5 into ascending numbers.
+func ParseCPUSet(s string) ([]int, error) {
+	var out []int
+	for _, part := range strings.Split(strings.TrimSpace(s), ",") {
+		lo, hi, isRange := strings.Cut(part, "-")
+		a, err := cpuNumber(lo)
+		b := a
+		if err == nil && isRange {
+			b, err = cpuNumber(hi)
+		}
+		if err != nil || b < a {
+			return nil, invalid("bad list %q: want numbers and ranges up to %d, as in 0-3,5", printable(s), maxCPU)
+		}
+		for n := a; n <= b; n++ {
+			out = append(out, n)
+		}
+		if len(out) > 4*maxCPU { // the same range again and again
+			return nil, invalid("bad list %q: too long", printable(s))
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out), nil
+}
+
+func cpuNumber(s string) (int, error) {
+	if s == "" || strings.Trim(s, "0123456789") != "" {
+		return 0, strconv.ErrSyntax
+	}
+	n, err := strconv.ParseUint(s, 10, 16)
+	if err == nil && n > maxCPU {
+		err = strconv.ErrRange
+	}
+	return int(n), err
+}
+
+// ParseUlimit reads one --ulimit: name=soft[:hard].
+func ParseUlimit(s string) (Ulimit, error) {
+	u, err := units.ParseUlimit(s)
+	if err != nil {
+		return Ulimit{}, fault.As(fault.Invalid, err)
+	}
+	out := Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard}
+	return out, out.Check()
+}
+
+// Check refuses unknown names and limits that contradict each other.
+func (u Ulimit) Check() error {
+	switch u.Name {
+	case "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
+		"nproc", "rss", "rtprio", "rttime", "sigpending", "stack":
+	default:
+		return invalid("invalid ulimit type: %s", printable(u.Name))
+	}
+	switch {
+	case u.Soft < -1 || u.Hard < -1:
+		return invalid("invalid ulimit %s=%d:%d: use -1 for no limit", u.Name, u.Soft, u.Hard)
+	case u.Hard != -1 && u.Soft == -1:
+		return invalid("ulimit soft limit must be less than or equal to hard limit: soft: -1 (unlimited), hard: %d", u.Hard)
+	case u.Hard != -1 && u.Soft > u.Hard:
+		return invalid("ulimit soft limit must be less than or equal to hard limit: %d > %d", u.Soft, u.Hard)
+	}
+	return nil
+}
+
+// ParseRestart reads --restart: no, always, unless-stopped, on-failure[:N].
+func ParseRestart(s string) (RestartPolicy, error) {
+	name, count, hasCount := strings.Cut(s, ":")
+	if hasCount && name == "" {
+		return RestartPolicy{}, invalid("invalid restart policy format: no policy provided before colon")
+	}
+	p := RestartPolicy{Name: name}
+	if count != "" {
+		n, err := strconv.ParseInt(count, 10, 32)
+		if err != nil {
+			return RestartPolicy{}, invalid("invalid restart policy format: maximum retry count must be an integer")
+		}
+		p.MaxRetries = int(n)
+	}
+	switch {
+	case name != "" && name != "no" && name != "always" && name != "unless-stopped" && name != "on-failure":
+		return RestartPolicy{}, invalid("invalid restart policy: unknown policy '%s'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'", printable(name))
+	case p.MaxRetries < 0:
+		return RestartPolicy{}, invalid("invalid restart policy: maximum retry count cannot be negative")
+	case p.MaxRetries != 0 && name != "on-failure":
+		return RestartPolicy{}, invalid("invalid restart policy: maximum retry count can only be used with 'on-failure'")
+	}
+	return p, nil
+}
