@@ -1,0 +1,251 @@
+package cgroup
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/cleanup"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// mark is the extended attribute of directories that berth made above a
+// container's own. Only those are removed when they get empty.
+const mark = "trusted.berth"
+
+// tries bounds the race with another container's Remove, which may take away
+// the parent that we found or just made.
+const tries = 100
+
+func (g *group) Create(r *specs.LinuxResources) error {
+	const op = "cgroup.create"
+	w, err := g.compile(r, false)
+	if err != nil {
+		return fault.Op(op, g.name(), err)
+	}
+	undo := cleanup.New()
+	dirs, done := g.dirs()
+	defer done()
+	if err := g.create(w, dirs, undo); err != nil {
+		return fault.Op(op, g.name(), errors.Join(err, undo.Run()))
+	}
+	undo.Release()
+	return nil
+}
+
+func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
+	for i := range g.trees {
+		t := &g.trees[i]
+		made, err := g.makeLeaf(t, undo)
+		if err != nil {
+			return err
+		}
+		if !made {
+			if err := g.vacant(t); err != nil {
+				return err
+			}
+		}
+		if err := g.thawed(t, dirs[i]); err != nil {
+			return err
+		}
+		if t.unified {
+			if err := g.handDown(t, w.files, dirs[i]); err != nil {
+				return err
+			}
+		}
+	}
+	if err := g.apply(w.files, dirs); err != nil {
+		return err
+	}
+	if w.rules != nil && !effective(w.rules)[0].Allow {
+		return g.confine(w.rules, dirs[len(dirs)-1])
+	}
+	return nil
+}
+
+// makeLeaf makes the container's directory in one tree. made is false if it
+// was there.
+func (g *group) makeLeaf(t *tree, undo *cleanup.Stack) (made bool, err error) {
+	for range tries {
+		made, err = g.mkdir(t, t.path, undo)
+		if !errors.Is(err, unix.ENOENT) {
+			return made, err
+		}
+		if err := g.makeParent(t, filepath.Dir(t.path), undo); err != nil {
+			return false, err
+		}
+	}
+	return false, err
+}
+
+// makeParent makes what is missing above the container's directory.
+func (g *group) makeParent(t *tree, path string, undo *cleanup.Stack) error {
+	made, err := g.mkdir(t, path, undo)
+	if errors.Is(err, unix.ENOENT) && path != "/" {
+		if err := g.makeParent(t, filepath.Dir(path), undo); err != nil {
+			return err
+		}
+		made, err = g.mkdir(t, path, undo)
+	}
+	if made && err == nil {
+		// Without the mark (no privilege, old kernel) the directory stays.
+		_ = unix.Setxattr(path, mark, []byte{'1'}, 0)
+	}
+	return err
+}
+
+// mkdir makes one group fit for use and registers its removal.
+func (g *group) mkdir(t *tree, path string, undo *cleanup.Stack) (bool, error) {
+	if err := g.seam.fail("mkdir", path); err != nil {
+		return false, fault.Op("mkdir", path, err)
+	}
+	_, err := retry(func() (int, error) { return 0, unix.Mkdir(path, 0o755) })
+	if errors.Is(err, unix.EEXIST) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fault.Op("mkdir", path, err)
+	}
+	undo.Add(func() error { return unmake(path) })
+	if t.has("cpuset") && !t.unified {
+		if err := g.inherit(path); err != nil {
+			return true, err
+		}
+	}
+	return true, nil
+}
+
+// unmake removes a directory of ours unless somebody moved in.
+func unmake(path string) error {
+	_, err := retry(func() (int, error) { return 0, unix.Rmdir(path) })
+	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) {
+		return nil
+	}
+	return fault.Op("rmdir", path, err)
+}
+
+// inherit fills an empty v1 cpuset from its parent, the parent first if that
+// is empty too: nobody can enter a group without CPUs.
+func (g *group) inherit(path string) error {
+	from, to := g.dir(filepath.Dir(path)), g.dir(path)
+	defer from.close()
+	defer to.close()
+	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
+		text, err := from.read(name)
+		if err != nil {
+			return fault.Op("read "+name, from.path, err)
+		}
+		if strings.TrimSpace(text) == "" {
+			if err := g.inherit(from.path); err != nil {
+				return err
+			}
+			if text, err = from.read(name); err != nil {
+				return fault.Op("read "+name, from.path, err)
+			}
+		}
+		if err := to.write(name, strings.TrimSpace(text)); err != nil {
+			return fault.Op("write "+name, to.path, err)
+		}
+	}
+	return nil
+}
+
+// vacant refuses a group that was there and has processes: they would be
+// under the container's limits and die with it.
+func (g *group) vacant(t *tree) error {
+	pids, err := g.pidsIn(t)
+	if err != nil {
+		return err
+	}
+	if len(pids) > 0 {
+		return fault.New(fault.Conflict, "container's cgroup is not empty: %d processes in %s", len(pids), t.path)
+	}
+	return nil
+}
+
+// thawed refuses a frozen group, also one that is new and has its frost from
+// above: the container would hang before its first instruction.
+func (g *group) thawed(t *tree, d *dir) error {
+	frozen, err := frost(t, d)
+	if err != nil {
+		return err
+	}
+	if frozen {
+		return fault.New(fault.Conflict, "container's cgroup unexpectedly frozen: thaw %s first", t.path)
+	}
+	return nil
+}
+
+// handDown switches the controllers on for the container's directory in the
+// unified tree, from the top down. Only those that a limit needs must be had.
+func (g *group) handDown(t *tree, files []File, d *dir) error {
+	if len(t.controllers) == 0 {
+		return nil
+	}
+	text, err := d.read("cgroup.controllers")
+	if err != nil {
+		return fault.Op("read cgroup.controllers", t.path, err)
+	}
+	if len(missing(t.controllers, text)) == 0 {
+		return nil
+	}
+	refused := g.enable(filepath.Dir(t.path), missing(t.controllers, text))
+	if refused == nil {
+		return nil
+	}
+	if text, err = d.read("cgroup.controllers"); err != nil {
+		return fault.Op("read cgroup.controllers", t.path, err)
+	}
+	out := missing(t.controllers, text)
+	for _, f := range files {
+		if g.target(f.Controller) == t && slices.Contains(out, f.Controller) && !f.Optional {
+			return fault.Op("linux.resources."+f.Field, "", refused)
+		}
+	}
+	return nil
+}
+
+// enable makes path give controllers to its children, after making sure that
+// its own parent gives them to it. It does what it can and returns the last
+// refusal.
+func (g *group) enable(path string, controllers []string) (refused error) {
+	d := g.dir(path)
+	defer d.close()
+	text, err := d.read("cgroup.controllers")
+	if err != nil {
+		return fault.Op("read cgroup.controllers", path, err)
+	}
+	if out := missing(controllers, text); len(out) > 0 && path != "/" {
+		refused = g.enable(filepath.Dir(path), out)
+	}
+	all := "+" + strings.Join(controllers, " +")
+	if err := d.write("cgroup.subtree_control", all); err == nil {
+		return refused
+	}
+	for _, c := range controllers {
+		err := d.write("cgroup.subtree_control", "+"+c)
+		switch {
+		case errors.Is(err, unix.EBUSY):
+			refused = fault.New(fault.Conflict, "%s cannot hand down controller %s: %w (it has processes of its own; choose a cgroup path under a group without)", path, c, err)
+		case err != nil:
+			refused = fault.New(fault.KindOf(err), "%s cannot hand down controller %s: %w", path, c, err)
+		}
+	}
+	return refused
+}
+
+// missing returns the wanted controllers that are not in the list text.
+func missing(want []string, text string) (out []string) {
+	have := strings.Fields(text)
+	for _, c := range want {
+		if !slices.Contains(have, c) {
+			out = append(out, c)
+		}
+	}
+	return out
+}

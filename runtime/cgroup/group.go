@@ -1,0 +1,142 @@
+package cgroup
+
+import (
+	"context"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// Manager is one container's groups. It holds no descriptors and no state but
+// the paths: any number of processes may have one for the same container, and
+// its methods may be called at the same time.
+type Manager interface {
+	// Create makes the groups and writes every limit; r may be nil. It fails
+	// if a group is there with processes in it, or is frozen, and then leaves
+	// things as they were.
+	Create(r *specs.LinuxResources) error
+	// Apply changes limits. What r does not name stays, device rules
+	// included. Two numbers that share a file on v2 (quota and period, memory
+	// and swap) must be given together.
+	Apply(r *specs.LinuxResources) error
+	// Doors opens "tasks" of every v1 hierarchy. A process with one thread
+	// that writes "0" to each is in. The caller closes them.
+	Doors() ([]*os.File, error)
+	// Dir opens the directory in the unified tree for CLONE_INTO_CGROUP; nil
+	// without error where there is none. The caller closes it.
+	Dir() (*os.File, error)
+	// Enter moves another process, all its threads, into every group.
+	Enter(pid int) error
+	// Stats reads the counters. What the machine does not count is zero.
+	Stats() (Stats, error)
+	// Freeze stops or resumes all processes and returns when it is done. On
+	// failure nothing stays frozen.
+	Freeze(ctx context.Context, on bool) error
+	// Frozen reports whether the group is frozen or about to be.
+	Frozen() (bool, error)
+	// Pids lists the processes of the groups and all groups below, in order.
+	Pids() ([]int, error)
+	// Kill sends SIGKILL to all of them, frozen or not. It does not wait.
+	Kill() error
+	// Remove removes the groups and all groups below them, waiting for
+	// processes that are about to end: until ctx is done, two seconds at most.
+	Remove(ctx context.Context) error
+	// Paths gives the directories by controller, "" for the unified tree.
+	Paths() map[string]string
+	// OOMKills counts processes killed for lack of memory since Create.
+	OOMKills() (uint64, error)
+}
+
+// group implements Manager for v1, v2 and both at once: each tree knows which
+// it is.
+type group struct {
+	trees []tree // the unified tree last
+
+	seam seam // tests
+	fake bool // tests: not a cgroup file system
+}
+
+// Reopen returns the manager that had these Paths.
+func Reopen(paths map[string]string) (Manager, error) {
+	const op = "cgroup.reopen"
+	g := &group{}
+	unified, hasUnified := paths[""]
+	for _, name := range slices.Sorted(maps.Keys(paths)) {
+		path := paths[name]
+		if !filepath.IsAbs(path) || filepath.Clean(path) != path || path == "/" || strings.ContainsRune(path, 0) {
+			return nil, fault.Op(op, name, fault.New(fault.Damaged, "%q is no directory of a group", path))
+		}
+		if name == "" || (hasUnified && path == unified) {
+			continue
+		}
+		g.join(name, path)
+	}
+	if hasUnified {
+		t := tree{unified: true, path: unified}
+		for name, path := range paths {
+			if name != "" && path == unified {
+				t.controllers = append(t.controllers, name)
+			}
+		}
+		slices.Sort(t.controllers)
+		g.trees = append(g.trees, t)
+	}
+	if len(g.trees) == 0 {
+		return nil, fault.Op(op, "", fault.New(fault.Damaged, "no path of any group"))
+	}
+	return g, nil
+}
+
+// join adds a controller of v1; some hierarchies have several.
+func (g *group) join(name, path string) {
+	for i := range g.trees {
+		if g.trees[i].path == path {
+			g.trees[i].controllers = append(g.trees[i].controllers, name)
+			return
+		}
+	}
+	g.trees = append(g.trees, tree{controllers: []string{name}, path: path})
+}
+
+func (g *group) Paths() map[string]string {
+	out := make(map[string]string)
+	for _, t := range g.trees {
+		if t.unified {
+			out[""] = t.path
+		}
+		for _, c := range t.controllers {
+			out[c] = t.path
+		}
+	}
+	return out
+}
+
+// find returns the tree that has controller, or nil.
+func (g *group) find(controller string) *tree {
+	for i := range g.trees {
+		if g.trees[i].has(controller) {
+			return &g.trees[i]
+		}
+	}
+	return nil
+}
+
+// unified returns the tree of v2, or nil.
+func (g *group) unified() *tree {
+	if n := len(g.trees); n > 0 && g.trees[n-1].unified {
+		return &g.trees[n-1]
+	}
+	return nil
+}
+
+// pure reports whether all is v2.
+func (g *group) pure() bool { return len(g.trees) == 1 && g.trees[0].unified }
+
+// name is how errors call the group.
+func (g *group) name() string { return g.trees[len(g.trees)-1].path }

@@ -1,0 +1,56 @@
+package cgroup
+
+import (
+	"context"
+	"testing"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+func fresh() context.Context { return context.Background() }
+
+func limits() *specs.LinuxResources {
+	return &specs.LinuxResources{
+		Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20)), Swap: ptr(int64(64 << 20))},
+		CPU:    &specs.LinuxCPU{Shares: ptr(uint64(512)), Quota: ptr(int64(50000)), Period: ptr(uint64(100000))},
+		Pids:   &specs.LinuxPids{Limit: ptr(int64(100))},
+	}
+}
+
+func BenchmarkLife(b *testing.B) {
+	g := newGroup(b)
+	paths := g.Paths()
+	_ = paths
+	name := g.trees[0].path[len("/sys/fs/cgroup/cpu"):]
+	for b.Loop() {
+		l, err := Detect()
+		if err != nil {
+			b.Fatal(err)
+		}
+		m, err := l.Manager(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := m.Create(limits()); err != nil {
+			b.Fatal(err)
+		}
+		doors, err := m.Doors()
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, d := range doors {
+			d.Close()
+		}
+		if err := m.Remove(fresh()); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkDetect(b *testing.B) {
+	for b.Loop() {
+		if _, err := Detect(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
