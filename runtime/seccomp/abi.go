@@ -1,8 +1,8 @@
 package seccomp
 
 import (
-	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
@@ -96,7 +96,7 @@ func knownArch(a specs.Arch) bool {
 // find returns the row of a call in the table, or -1.
 func find(name string) int {
 	i, ok := slices.BinarySearchFunc(syscalls[:], name, func(s syscall, name string) int {
-		return cmp.Compare(s.name, name)
+		return strings.Compare(s.name, name)
 	})
 	if !ok {
 		return -1
@@ -104,24 +104,38 @@ func find(name string) int {
 	return i
 }
 
+// Calls of i386 that take the number of a function and a pointer to its
+// arguments.
+const (
+	socketcall = 102
+	ipc        = 117
+)
+
 // multiplexed says how i386 also reaches a call: as function fn of another
-// call, with the arguments behind a pointer. linux/net.h, linux/ipc.h.
-func multiplexed(name string) (through string, fn uint64, ok bool) {
-	if i := slices.Index(socketFunctions[:], name); i > 0 {
-		return "socketcall", uint64(i), true
+// call. 0: it does not.
+func (s *syscall) multiplexed() (through int32, fn int) {
+	// Such calls have no number of their own or one that came later: with
+	// Linux 4.3 for sockets, 5.1 for the rest.
+	if nr := s.nr[i386]; nr >= 0 && nr < 359 {
+		return 0, 0
 	}
-	if i := slices.Index(ipcFunctions[:], name); i > 0 {
-		return "ipc", uint64(i), true
+	if i := slices.Index(socketFunctions[:], s.name); i > 0 {
+		return socketcall, i
 	}
-	return "", 0, false
+	if i := slices.Index(ipcFunctions[:], s.name); i > 0 {
+		return ipc, i
+	}
+	return 0, 0
 }
 
+// linux/net.h
 var socketFunctions = [...]string{
 	1: "socket", "bind", "connect", "listen", "accept", "getsockname", "getpeername",
 	"socketpair", "send", "recv", "sendto", "recvfrom", "shutdown", "setsockopt",
 	"getsockopt", "sendmsg", "recvmsg", "accept4", "recvmmsg", "sendmmsg",
 }
 
+// linux/ipc.h
 var ipcFunctions = [...]string{
 	1: "semop", "semget", "semctl", "semtimedop",
 	11: "msgsnd", "msgrcv", "msgget", "msgctl",

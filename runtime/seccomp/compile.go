@@ -1,7 +1,6 @@
 package seccomp
 
 import (
-	"cmp"
 	"slices"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -92,8 +91,8 @@ func (q *policy) spans(b abi) []span {
 		out = append(out, s)
 	}
 	for n := 0; len(calls) > 0; calls = calls[n:] {
-		nr := calls[0].nr
-		for n = 1; n < len(calls) && calls[n].nr == nr; n++ {
+		nr := calls[0].nr()
+		for n = 1; n < len(calls) && calls[n].nr() == nr; n++ {
 		}
 		if nr > next {
 			add(span{from: next, ret: q.gap(next, nr, b)})
@@ -125,60 +124,73 @@ func (q *policy) x32Spans(listed bool) []span {
 	return append(spans, span{from: noCall, ret: q.unknown()})
 }
 
-// A call is a number and a clause that applies to it, or none.
-type call struct {
-	nr     uint32
-	clause *clause
+// A call says that a clause applies to a number, packed so that sorting is
+// cheap and keeps the order of the rules:
+//
+//	number:32  clause+1:24, 0 when it is only named  function:8
+//
+// A function is one of socketcall or ipc and stands for the clause's own
+// conditions.
+type call uint64
+
+func newCall(nr int32, clause, fn int) call {
+	return call(uint32(nr))<<32 | call(clause+1)<<8 | call(fn)
 }
+
+func (c call) nr() uint32       { return uint32(c >> 32) }
+func (c call) clause() int      { return int(uint32(c)>>8) - 1 }
+func (c call) function() uint64 { return uint64(uint8(c)) }
 
 // calls lists what the rules say for one ABI by number, in the rules' order.
 func (q *policy) calls(b abi) []call {
-	calls := make([]call, 0, len(q.uses)+16)
+	calls := make([]call, 0, len(q.uses)+64)
 	for _, u := range q.uses {
 		if nr := syscalls[u.row].nr[b]; nr >= 0 {
 			if u.from == u.to {
-				calls = append(calls, call{nr: uint32(nr)})
+				calls = append(calls, newCall(nr, -1, 0))
 			}
 			for i := u.from; i < u.to; i++ {
-				calls = append(calls, call{uint32(nr), &q.clauses[i]})
+				calls = append(calls, newCall(nr, i, 0))
 			}
 		}
 		if b == i386 {
 			calls = q.multiplex(calls, u)
 		}
 	}
-	slices.SortStableFunc(calls, func(x, y call) int { return cmp.Compare(x.nr, y.nr) })
+	slices.Sort(calls)
 	return calls
 }
 
 // multiplex adds the way of a call through socketcall or ipc.
 func (q *policy) multiplex(calls []call, u use) []call {
-	through, fn, ok := multiplexed(syscalls[u.row].name)
-	if !ok {
+	through, fn := syscalls[u.row].multiplexed()
+	if fn == 0 {
 		return calls
 	}
-	nr := uint32(syscalls[find(through)].nr[i386])
-	is := []specs.LinuxSeccompArg{{Index: 0, Value: fn, Op: specs.OpEqualTo}}
-	for _, c := range q.clauses[u.from:u.to] {
-		if len(c.conds) > 0 && permits(c.ret) {
+	for i := u.from; i < u.to; i++ {
+		if c := q.clauses[i]; len(c.conds) > 0 && permits(c.ret) {
 			continue // its conditions cannot be checked there
 		}
-		calls = append(calls, call{nr, &clause{c.ret, is}})
+		calls = append(calls, newCall(through, i, fn))
 	}
 	return calls
 }
 
 // decide joins all that is said about one number.
 func (q *policy) decide(calls []call, b abi) span {
-	s := span{from: calls[0].nr, ret: q.def, abi: b}
+	s := span{from: calls[0].nr(), ret: q.def, abi: b}
 	for _, c := range calls {
-		switch {
-		case c.clause == nil:
-		case len(c.clause.conds) == 0:
-			return span{from: s.from, ret: c.clause.ret, abi: b}
-		default:
-			s.clauses = append(s.clauses, *c.clause)
+		if c.clause() < 0 {
+			continue
 		}
+		cl := q.clauses[c.clause()]
+		if fn := c.function(); fn != 0 {
+			cl.conds = []specs.LinuxSeccompArg{{Index: 0, Value: fn, Op: specs.OpEqualTo}}
+		}
+		if len(cl.conds) == 0 {
+			return span{from: s.from, ret: cl.ret, abi: b}
+		}
+		s.clauses = append(s.clauses, cl)
 	}
 	return s
 }

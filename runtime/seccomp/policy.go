@@ -31,6 +31,9 @@ type use struct {
 	from, to int
 }
 
+// maxClauses is what fits into a call.
+const maxClauses = 1<<24 - 2
+
 // maxArg is the last argument of a system call.
 const maxArg = 5
 
@@ -98,8 +101,8 @@ func (q *policy) add(s *specs.LinuxSyscall, at string) error {
 	if len(s.Args) > 0 {
 		q.size += len(s.Names) * (len(q.clauses) - from)
 	}
-	if q.size > maxInsns {
-		return fault.Op(at+"args", "", fault.New(fault.TooLarge, "more than %d rules with args", maxInsns))
+	if q.size > maxInsns || len(q.clauses) > maxClauses {
+		return fault.Op(at+"args", "", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions", maxInsns))
 	}
 	q.notify = q.notify || ret == retNotify
 	return nil
