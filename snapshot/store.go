@@ -13,12 +13,15 @@ import (
 
 // What a store's root holds.
 const (
-	lockFile   = "lock"    // shared by makers, exclusive for RemoveName and Recover
 	namesDir   = "names"   // NAME: the record of a committed tree
 	layersDir  = "l"       // ID: files of a committed or staged tree
 	stagingDir = "staging" // ID: tree l/ID belongs to no name; locked while somebody works on it
 	keysDir    = "keys"    // KEY/: an active tree, with a link "parent" to its name
 	corruptDir = "corrupt" // what was damaged, moved out of the way
+
+	// The lock is shared by makers; whoever takes names away holds it alone.
+	// It lies in the directory that is made last, so who gets it finds all.
+	lockFile = "keys/.lock"
 )
 
 // Store keeps the records of one root. It is safe for concurrent use, by
