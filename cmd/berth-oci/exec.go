@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/oci"
+)
+
+// execFlags are the flags of exec.
+type execFlags struct {
+	makeFlags
+	process, cwd, user, apparmor, label string
+	env, caps                           []string
+	groups                              []uint
+	tty, nnp, ignorePaused              bool
+}
+
+// cannotStart is the status of an exec whose process never ran.
+const cannotStart = 255
+
+func cmdExec(a *app) func() (int, error) {
+	var e execFlags
+	declareProcess(a, &e.makeFlags)
+	f := a.flags
+	f.StringVarP(&e.process, "process", "p", "", "file with the process as JSON")
+	f.StringVar(&e.cwd, "cwd", "", "working directory")
+	f.StringVarP(&e.user, "user", "u", "", "UID[:GID]")
+	f.StringVar(&e.apparmor, "apparmor", "", "AppArmor profile")
+	f.StringVar(&e.label, "process-label", "", "SELinux label")
+	f.StringArrayVarP(&e.env, "env", "e", nil, "further variables")
+	f.StringArrayVarP(&e.caps, "cap", "c", nil, "further capabilities")
+	f.UintSliceVarP(&e.groups, "additional-gids", "g", nil, "further groups")
+	f.BoolVarP(&e.tty, "tty", "t", false, "with a terminal")
+	f.BoolVar(&e.nnp, "no-new-privs", false, "setuid programs gain nothing")
+	f.BoolVar(&e.ignorePaused, "ignore-paused", false, "wait for a paused container")
+	f.BoolVarP(&e.detach, "detach", "d", false, "return when the process runs")
+	return func() (int, error) {
+		code, err := a.exec(&e)
+		if err != nil && code == 0 {
+			code = cannotStart
+		}
+		return code, err
+	}
+}
+
+func (a *app) exec(e *execFlags) (int, error) {
+	st, err := a.rt.State(a.args[0])
+	if err != nil {
+		return 0, err
+	}
+	req := oci.ExecRequest{ID: a.args[0], Stdio: stdio(), IgnorePaused: e.ignorePaused}
+	if req.Process, err = e.spec(st, a.args[1:]); err != nil {
+		return 0, err
+	}
+	if req.Preserve, err = preserved(e.preserve); err != nil {
+		return 0, err
+	}
+	if e.pidFile != "" {
+		if req.PIDFile, err = filepath.Abs(e.pidFile); err != nil {
+			return 0, err
+		}
+	}
+	if req.Console, err = e.console(req.Process, e.detach); err != nil {
+		return 0, err
+	}
+	fg := newForeground(req.Process.Terminal && req.Console == nil)
+	defer fg.restore()
+	p, err := a.rt.Exec(context.Background(), req)
+	if err != nil || e.detach {
+		return 0, err
+	}
+	return fg.wait(p)
+}
+
+// spec is the process to run: from a file, or the container's own changed by
+// flags.
+func (e *execFlags) spec(st *oci.State, args []string) (*specs.Process, error) {
+	if e.process != "" {
+		return readProcess(e.process)
+	}
+	if len(args) == 0 {
+		return nil, fault.New(fault.Invalid, "exec needs a command, or --process with a file")
+	}
+	b, err := oci.LoadBundle(st.Bundle)
+	if err != nil {
+		return nil, err
+	}
+	p := b.Spec.Process
+	p.Args, p.Terminal = args, e.tty
+	p.Env = append(p.Env, e.env...)
+	if e.cwd != "" {
+		p.Cwd = e.cwd
+	}
+	if e.apparmor != "" {
+		p.ApparmorProfile = e.apparmor
+	}
+	if e.label != "" {
+		p.SelinuxLabel = e.label
+	}
+	if e.flagsChangeNNP() {
+		p.NoNewPrivileges = true
+	}
+	for _, g := range e.groups {
+		p.User.AdditionalGids = append(p.User.AdditionalGids, uint32(g))
+	}
+	e.addCaps(p)
+	return p, e.setUser(p)
+}
+
+func (e *execFlags) flagsChangeNNP() bool { return e.nnp }
+
+func (e *execFlags) addCaps(p *specs.Process) {
+	if len(e.caps) == 0 {
+		return
+	}
+	if p.Capabilities == nil {
+		p.Capabilities = &specs.LinuxCapabilities{}
+	}
+	c := p.Capabilities
+	c.Bounding = append(c.Bounding, e.caps...)
+	c.Effective = append(c.Effective, e.caps...)
+	c.Permitted = append(c.Permitted, e.caps...)
+}
+
+func (e *execFlags) setUser(p *specs.Process) error {
+	if e.user == "" {
+		return nil
+	}
+	uid, gid, hasGID := strings.Cut(e.user, ":")
+	n, err := strconv.ParseUint(uid, 10, 31)
+	if err != nil {
+		return fault.New(fault.Invalid, "--user %s: want UID[:GID] in numbers", e.user)
+	}
+	p.User.UID = uint32(n)
+	if !hasGID {
+		return nil
+	}
+	if n, err = strconv.ParseUint(gid, 10, 31); err != nil {
+		return fault.New(fault.Invalid, "--user %s: want UID[:GID] in numbers", e.user)
+	}
+	p.User.GID = uint32(n)
+	return nil
+}
+
+func readProcess(path string) (*specs.Process, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var p specs.Process
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
+	}
+	return &p, nil
+}

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"syscall"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/oci"
+)
+
+// makeFlags are the flags that create, run and exec share.
+type makeFlags struct {
+	bundle, pidFile, consoleSocket string
+	preserve                       int
+	noKeyring, noPivot             bool
+	detach, keep                   bool
+}
+
+func declareMake(a *app, m *makeFlags) {
+	f := a.flags
+	f.StringVarP(&m.bundle, "bundle", "b", ".", "directory with config.json")
+	f.BoolVar(&m.noKeyring, "no-new-keyring", false, "keep the caller's session keyring")
+	f.BoolVar(&m.noPivot, "no-pivot", false, "not supported: the root is always entered by pivot_root")
+	declareProcess(a, m)
+}
+
+func declareProcess(a *app, m *makeFlags) {
+	f := a.flags
+	f.StringVar(&m.pidFile, "pid-file", "", "file to write the process id to")
+	f.StringVar(&m.consoleSocket, "console-socket", "", "AF_UNIX socket that receives the terminal's master")
+	f.IntVar(&m.preserve, "preserve-fds", 0, "how many descriptors from 3 on the payload inherits")
+}
+
+// stdio are the caller's own descriptors.
+func stdio() [3]*os.File { return [3]*os.File{os.Stdin, os.Stdout, os.Stderr} }
+
+// preserved returns the descriptors 3 to 3+n-1.
+func preserved(n int) ([]*os.File, error) {
+	if v := os.Getenv("LISTEN_FDS"); v != "" {
+		fds, err := strconv.Atoi(v)
+		if err != nil || fds < 0 || fds > 1024 {
+			return nil, fault.New(fault.Invalid, "LISTEN_FDS=%q is no number of descriptors", v)
+		}
+		n += fds
+	}
+	var files []*os.File
+	for i := range n {
+		if _, err := unix.FcntlInt(uintptr(3+i), unix.F_GETFD, 0); err != nil {
+			return nil, fault.New(fault.Invalid, "--preserve-fds: descriptor %d is not open", 3+i)
+		}
+		files = append(files, os.NewFile(uintptr(3+i), "preserved"))
+	}
+	return files, nil
+}
+
+// request builds what create and run ask of the runtime.
+func (m *makeFlags) request(a *app, id string) (oci.CreateRequest, error) {
+	req := oci.CreateRequest{ID: id, Stdio: stdio(), NoKeyring: m.noKeyring}
+	if m.noPivot {
+		return req, fault.New(fault.Unsupported, "--no-pivot: the root is always entered by pivot_root; a root file system on an initramfs is not supported")
+	}
+	var err error
+	if req.Bundle, err = oci.LoadBundle(m.bundle); err != nil {
+		return req, err
+	}
+	if req.Preserve, err = preserved(m.preserve); err != nil {
+		return req, err
+	}
+	if m.pidFile != "" {
+		if req.PIDFile, err = filepath.Abs(m.pidFile); err != nil {
+			return req, err
+		}
+	}
+	return req, nil
+}
+
+func cmdCreate(a *app) func() (int, error) {
+	var m makeFlags
+	declareMake(a, &m)
+	return func() (int, error) {
+		req, err := m.request(a, a.args[0])
+		if err != nil {
+			return 1, err
+		}
+		if req.Console, err = m.console(req.Bundle.Spec.Process, true); err != nil {
+			return 1, err
+		}
+		_, err = a.rt.Create(context.Background(), req)
+		return 0, err
+	}
+}
+
+func cmdStart(a *app) func() (int, error) {
+	return func() (int, error) { return 0, a.rt.Start(context.Background(), a.args[0]) }
+}
+
+func cmdRun(a *app) func() (int, error) {
+	var m makeFlags
+	declareMake(a, &m)
+	a.flags.BoolVarP(&m.detach, "detach", "d", false, "return when the payload runs")
+	a.flags.BoolVar(&m.keep, "keep", false, "keep the stopped container")
+	a.flags.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
+	return func() (int, error) {
+		req, err := m.request(a, a.args[0])
+		if err != nil {
+			return 1, err
+		}
+		req.Start = true
+		if req.Console, err = m.console(req.Bundle.Spec.Process, m.detach); err != nil {
+			return 1, err
+		}
+		return a.run(req, &m)
+	}
+}
+
+// run is the foreground: signals go to the payload, its status is ours.
+func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
+	fg := newForeground(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
+	defer fg.restore()
+	p, err := a.rt.Create(context.Background(), req)
+	if err != nil {
+		return 1, err
+	}
+	if m.detach {
+		return 0, nil
+	}
+	code, err := fg.wait(p)
+	if err != nil || m.keep {
+		return code, err
+	}
+	return code, a.rt.Delete(context.Background(), req.ID, true)
+}
+
+// console returns what takes the terminal's master. Without a terminal, or
+// when this program serves the terminal itself, that is nobody.
+func (m *makeFlags) console(p *specs.Process, detached bool) (func(*os.File) error, error) {
+	terminal := p != nil && p.Terminal
+	switch {
+	case m.consoleSocket != "" && !terminal:
+		return nil, fault.New(fault.Invalid, "--console-socket: the process has no terminal")
+	case m.consoleSocket == "" && terminal && detached:
+		return nil, fault.New(fault.Invalid, "cannot allocate tty if runc will detach without setting console socket: give --console-socket")
+	case m.consoleSocket == "":
+		return nil, nil
+	}
+	return func(master *os.File) error { return sendMaster(m.consoleSocket, master) }, nil
+}
+
+// sendMaster hands a pty over: one message, the name as data, one descriptor.
+func sendMaster(path string, master *os.File) error {
+	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return fault.Op("console socket", path, err)
+	}
+	defer conn.Close()
+	_, _, err = conn.WriteMsgUnix([]byte(master.Name()), unix.UnixRights(int(master.Fd())), nil)
+	return fault.Op("console socket", path, err)
+}
+
+// foreground passes signals, and serves the terminal if there is one.
+type foreground struct {
+	signals chan os.Signal
+	tty     *terminal
+}
+
+func newForeground(tty bool) *foreground {
+	fg := &foreground{signals: make(chan os.Signal, 128)}
+	signal.Notify(fg.signals)
+	if tty {
+		fg.tty = &terminal{}
+	}
+	return fg
+}
+
+func (fg *foreground) restore() {
+	signal.Stop(fg.signals)
+	if fg.tty != nil {
+		fg.tty.restore()
+	}
+}
+
+// wait passes signals on until the payload has ended.
+func (fg *foreground) wait(p *oci.Process) (int, error) {
+	if fg.tty != nil {
+		if err := fg.tty.serve(p.Console); err != nil {
+			return 1, errors.Join(err, p.Signal(unix.SIGKILL))
+		}
+	}
+	go fg.forward(p)
+	code, err := p.Wait()
+	if fg.tty != nil {
+		fg.tty.drain()
+	}
+	return code, err
+}
+
+func (fg *foreground) forward(p *oci.Process) {
+	for s := range fg.signals {
+		switch s := s.(syscall.Signal); s {
+		case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:
+		case unix.SIGWINCH:
+			if fg.tty != nil {
+				fg.tty.resize()
+			}
+		default:
+			p.Signal(s)
+		}
+	}
+}

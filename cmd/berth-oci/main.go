@@ -1,0 +1,245 @@
+// Berth-oci runs containers as the OCI runtime specification describes them,
+// with the command line of runc.
+//
+// It is also the process that stands beside each container of the engine:
+// `berth-oci monitor`. It holds no secrets and imports little, because it is
+// the program that forks payloads.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/seal"
+	"github.com/berth-engine/berth/runtime/oci"
+)
+
+// version is set by the linker.
+var version = "unknown"
+
+// app is one run of the program.
+type app struct {
+	rt     *oci.Runtime
+	stdout io.Writer
+	root   string
+	log    logger
+	args   []string // the command's own arguments, flags taken out
+	flags  *pflag.FlagSet
+}
+
+// command is one subcommand. Its setup declares flags and returns what runs.
+type command struct {
+	name, args, short string
+	min, max          int  // positional arguments; max < 0: any
+	rest              bool // everything after the first positional is the payload's
+	forks             bool // makes payloads: must run sealed
+	setup             func(a *app) func() (int, error)
+}
+
+func commands() []command {
+	return []command{
+		{"create", "ID", "make a container that waits for start", 1, 1, false, true, cmdCreate},
+		{"start", "ID", "run the payload of a created container", 1, 1, false, true, cmdStart},
+		{"run", "ID", "create and start a container", 1, 1, false, true, cmdRun},
+		{"exec", "ID COMMAND [ARG...]", "run a further process in a container", 1, -1, true, true, cmdExec},
+		{"state", "ID", "print the state as JSON", 1, 1, false, false, cmdState},
+		{"kill", "ID [SIGNAL]", "send a signal (default SIGTERM)", 1, 2, false, false, cmdKill},
+		{"delete", "ID", "remove a stopped container", 1, 1, false, true, cmdDelete},
+		{"list", "", "list containers", 0, 0, false, false, cmdList},
+		{"ps", "ID [PS-OPTION...]", "list the processes of a container", 1, -1, true, false, cmdPs},
+		{"pause", "ID", "stop all processes for a while", 1, 1, false, false, cmdPause},
+		{"resume", "ID", "let paused processes go on", 1, 1, false, false, cmdResume},
+		{"spec", "", "write a default config.json", 0, 0, false, false, cmdSpec},
+		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, false, cmdExplain},
+		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, false, cmdFeatures},
+	}
+}
+
+func main() {
+	// The garbage of one short run is not worth collecting.
+	debug.SetGCPercent(400)
+	if len(os.Args) > 1 && os.Args[1] == "monitor" {
+		os.Exit(monitorMain(os.Args[2:]))
+	}
+	os.Exit(run(os.Args, os.Stdout))
+}
+
+func run(argv []string, stdout io.Writer) int {
+	a := &app{stdout: stdout}
+	global := pflag.NewFlagSet("berth-oci", pflag.ContinueOnError)
+	global.SetInterspersed(false)
+	global.SetOutput(io.Discard)
+	globals(a, global)
+	help := global.BoolP("help", "h", false, "")
+	showVersion := global.BoolP("version", "v", false, "")
+	err := global.Parse(argv[1:])
+	switch {
+	case err != nil && !errors.Is(err, pflag.ErrHelp):
+		return a.fail(fault.New(fault.Invalid, "%v; see %s --help", err, argv[0]))
+	case *help || errors.Is(err, pflag.ErrHelp):
+		usage(stdout, global)
+		return 0
+	case *showVersion:
+		printVersion(stdout)
+		return 0
+	case global.NArg() == 0:
+		usage(stdout, global)
+		return 0
+	}
+	if err := a.log.open(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	for _, c := range commands() {
+		if c.name == global.Arg(0) {
+			return a.command(&c, argv, global.Args()[1:])
+		}
+	}
+	return a.fail(fault.New(fault.Invalid, "No help topic for '%s'", global.Arg(0)))
+}
+
+// globals declares the flags that are accepted before the command and, as
+// runc does, after it.
+func globals(a *app, f *pflag.FlagSet) {
+	f.StringVar(&a.root, "root", defaultString(a.root, defaultRoot()), "directory of the containers' states")
+	f.StringVar(&a.log.file, "log", a.log.file, "file for errors and debug lines")
+	f.StringVar(&a.log.format, "log-format", defaultString(a.log.format, "text"), "text or json")
+	f.BoolVar(&a.log.debug, "debug", a.log.debug, "write debug lines")
+	f.Bool("systemd-cgroup", false, "cgroups through systemd")
+	f.String("rootless", "auto", "ignored: rights are found out by trying")
+}
+
+func defaultString(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func defaultRoot() string {
+	if dir := os.Getenv("XDG_RUNTIME_DIR"); dir != "" && os.Getuid() != 0 {
+		return dir + "/berth-oci"
+	}
+	return "/run/berth-oci"
+}
+
+// command parses the command's flags and runs it.
+func (a *app) command(c *command, argv, args []string) int {
+	f := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
+	f.SetOutput(io.Discard)
+	f.SetInterspersed(!c.rest)
+	globals(a, f)
+	a.flags = f
+	do := c.setup(a)
+	err := f.Parse(args)
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
+		commandUsage(a.stdout, c, f)
+		return 0
+	case err != nil:
+		return a.fail(fault.New(fault.Invalid, "%v; see berth-oci %s --help", err, c.name))
+	case f.NArg() < c.min || c.max >= 0 && f.NArg() > c.max:
+		return a.fail(fault.New(fault.Invalid, "berth-oci %s: %d arguments given; usage: berth-oci %s [OPTION...] %s", c.name, f.NArg(), c.name, c.args))
+	}
+	if on, err := f.GetBool("systemd-cgroup"); err == nil && on {
+		return a.fail(fault.New(fault.Unsupported, "--systemd-cgroup: this version manages cgroups by itself only; leave the flag out"))
+	}
+	a.args = f.Args()
+	if c.forks {
+		if err := beSealed(argv); err != nil {
+			return a.fail(err)
+		}
+	}
+	a.rt = &oci.Runtime{Root: a.root, Warn: func(err error) { a.log.write("warning", err.Error()) }}
+	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
+	code, err := do()
+	if err != nil {
+		a.fail(err)
+		if code == 0 {
+			code = 1
+		}
+	}
+	return code
+}
+
+// beSealed makes sure that a payload can never write to the binary that
+// started it: until exec its /proc/self/exe is ours. See docs/decisions/033.
+func beSealed(argv []string) error {
+	ok, err := seal.IsSealed()
+	if err != nil || ok {
+		return err
+	}
+	return seal.Exec(argv, os.Environ())
+}
+
+func (a *app) fail(err error) int {
+	a.log.fatal(err)
+	return 1
+}
+
+func usage(w io.Writer, global *pflag.FlagSet) {
+	fmt.Fprint(w, "NAME:\n   berth-oci - Open Container Initiative runtime\n\nUSAGE:\n   berth-oci [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n")
+	for _, c := range commands() {
+		fmt.Fprintf(w, "   %-9s %s\n", c.name, c.short)
+	}
+	fmt.Fprintf(w, "\nGLOBAL OPTIONS:\n%s", global.FlagUsages())
+}
+
+func commandUsage(w io.Writer, c *command, f *pflag.FlagSet) {
+	fmt.Fprintf(w, "NAME:\n   berth-oci %s - %s\n\nUSAGE:\n   berth-oci %s [OPTION...] %s\n\nOPTIONS:\n%s", c.name, c.short, c.name, c.args, f.FlagUsages())
+}
+
+// logger writes errors the way runc does, for the programs that read them.
+type logger struct {
+	file, format string
+	debug        bool
+	out          *os.File
+}
+
+func (l *logger) open() error {
+	if l.format != "text" && l.format != "json" {
+		return fault.New(fault.Invalid, "unknown log format %q: text and json are known", l.format)
+	}
+	if l.file == "" {
+		return nil
+	}
+	f, err := os.OpenFile(l.file, os.O_WRONLY|os.O_CREATE|os.O_APPEND|os.O_SYNC, 0o644)
+	l.out = f
+	return err
+}
+
+func (l *logger) debugf(format string, args ...any) {
+	if l.debug {
+		l.write("debug", fmt.Sprintf(format, args...))
+	}
+}
+
+// write logs one line: to the log file, or to stderr without one.
+func (l *logger) write(level, msg string) {
+	out := l.out
+	if out == nil {
+		out = os.Stderr
+	}
+	now := time.Now().Format(time.RFC3339)
+	if l.format == "json" {
+		fmt.Fprintf(out, "{\"level\":%q,\"msg\":%s,\"time\":%q}\n", level, jsonString(msg), now)
+		return
+	}
+	fmt.Fprintf(out, "time=%q level=%s msg=%q\n", now, level, msg)
+}
+
+// fatal logs an error to the log file and says it plainly on stderr.
+func (l *logger) fatal(err error) {
+	if l.out != nil {
+		l.write("error", err.Error())
+	}
+	fmt.Fprintln(os.Stderr, "berth-oci:", err)
+}

@@ -1,0 +1,3 @@
+package main
+
+func monitorMain(args []string) int { return 1 }

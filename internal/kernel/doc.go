@@ -1,0 +1,8 @@
+// Package kernel asks the running kernel: which process is which, what
+// features there are, which system calls lack a wrapper elsewhere.
+//
+//	StartTicks, Alive   a pid and its start time name one process for ever
+//	BootID              numbers from an earlier boot mean nothing
+//	LastCap             capabilities this kernel has
+//	LowerAppend         overlay takes its layers one by one
+package kernel

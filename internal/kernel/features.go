@@ -1,0 +1,52 @@
+package kernel
+
+import (
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// LastCap is the number of the kernel's last capability; see capabilities(7).
+var LastCap = sync.OnceValue(func() uint8 {
+	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
+	if err != nil {
+		return unix.CAP_LAST_CAP
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 6)
+	if err != nil {
+		return unix.CAP_LAST_CAP
+	}
+	return uint8(n)
+})
+
+// LowerAppend says whether overlay takes "lowerdir+" through fsconfig(2),
+// which came with Linux 6.8.
+func LowerAppend() bool {
+	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return unix.FsconfigSetString(fd, "lowerdir+", "/") == nil
+}
+
+// Version is the kernel's release as two numbers: 6.12 is {6, 12}. It is for
+// profiles that name a version; features are probed.
+func Version() [2]int {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return [2]int{}
+	}
+	major, rest, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), ".")
+	minor, _, _ := strings.Cut(rest, ".")
+	end := strings.IndexFunc(minor, func(r rune) bool { return r < '0' || r > '9' })
+	if end >= 0 {
+		minor = minor[:end]
+	}
+	a, _ := strconv.Atoi(major)
+	b, _ := strconv.Atoi(minor)
+	return [2]int{a, b}
+}

@@ -1,0 +1,93 @@
+package kernel
+
+import (
+	"bytes"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// procStat is what tells one process from a later one of the same number.
+type procStat struct {
+	state   byte   // R, S, Z, …
+	threads int    // field 20
+	ticks   uint64 // field 22: start time in clock ticks since boot
+}
+
+// StartTicks returns the start time of a process, to be kept beside its pid.
+func StartTicks(pid int) (uint64, error) {
+	p, err := readStat(pid)
+	return p.ticks, err
+}
+
+// BootID returns this boot's id, empty if the kernel does not say. It cannot
+// change while we run, so it is read once.
+var BootID = sync.OnceValue(func() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+})
+
+func readStat(pid int) (procStat, error) {
+	if pid <= 0 {
+		return procStat{}, fault.New(fault.NotRunning, "no process")
+	}
+	name := "/proc/" + strconv.Itoa(pid) + "/stat"
+	f, err := os.Open(name)
+	if err != nil {
+		return procStat{}, err
+	}
+	defer f.Close()
+	var buf [1024]byte // a line is at most about 400 bytes
+	n, err := f.Read(buf[:])
+	if err != nil { // ESRCH: it died after the open
+		return procStat{}, err
+	}
+	p, err := parseStat(buf[:n])
+	return p, fault.Op("parse", name, err)
+}
+
+// parseStat reads a line of /proc/PID/stat (proc(5)):
+//
+//	pid (comm) state ppid … num_threads(20) itrealvalue starttime(22) …
+//
+// comm is up to 15 bytes of the process's own choosing, spaces, newlines and
+// parentheses included; no later field has a ")", so the last one ends it.
+func parseStat(line []byte) (procStat, error) {
+	open, end := bytes.IndexByte(line, '('), bytes.LastIndexByte(line, ')')
+	if open < 0 || end < open {
+		return procStat{}, fault.New(fault.Damaged, "no command name")
+	}
+	f := strings.Fields(string(line[end+1:])) // f[0] is field 3
+	if len(f) < 20 || len(f[0]) != 1 {
+		return procStat{}, fault.New(fault.Damaged, "%d fields after the command name, want at least 20", len(f))
+	}
+	threads, err := strconv.Atoi(f[17])
+	if err != nil || threads < 0 {
+		return procStat{}, fault.New(fault.Damaged, "bad number of threads %q", f[17])
+	}
+	ticks, err := strconv.ParseUint(f[19], 10, 64)
+	if err != nil {
+		return procStat{}, fault.New(fault.Damaged, "bad start time %q", f[19])
+	}
+	return procStat{state: f[0][0], threads: threads, ticks: ticks}, nil
+}
+
+// Alive says whether pid is the process that started at ticks in this boot and
+// still runs. A zombie is dead, unless only its first thread has ended.
+func Alive(pid int, ticks uint64, boot string) bool {
+	if boot != "" && boot != BootID() {
+		return false
+	}
+	p, err := readStat(pid)
+	if err != nil || p.ticks != ticks {
+		return false
+	}
+	gone := p.state == 'Z' || p.state == 'X' || p.state == 'x'
+	return !gone || p.threads > 1
+}

@@ -1,0 +1,239 @@
+package oci
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/disk"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/mount"
+	"github.com/berth-engine/berth/internal/nofile"
+	"github.com/berth-engine/berth/internal/under"
+	"github.com/berth-engine/berth/runtime/cgroup"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// maxSpec bounds config.json.
+const maxSpec = 8 << 20
+
+// RootfsFile stands beside config.json when the root is to be mounted by the
+// container itself: a JSON list of mount.Mount.
+const RootfsFile = "rootfs.json"
+
+// Bundle is a loaded bundle directory.
+type Bundle struct {
+	Dir    string // absolute
+	Spec   *specs.Spec
+	Root   string // absolute path of root.path
+	Mounts []mount.Mount
+}
+
+// LoadBundle reads config.json and, if there is one, rootfs.json.
+func LoadBundle(dir string) (*Bundle, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	b := &Bundle{Dir: abs}
+	if b.Spec, err = readSpec(filepath.Join(abs, "config.json")); err != nil {
+		return nil, err
+	}
+	if b.Spec.Root == nil || b.Spec.Root.Path == "" {
+		return nil, fault.New(fault.Invalid, "%s/config.json: root.path: missing", abs)
+	}
+	b.Root = b.Spec.Root.Path
+	if !filepath.IsAbs(b.Root) {
+		b.Root = filepath.Join(abs, b.Root)
+	}
+	err = disk.ReadJSON(filepath.Join(abs, RootfsFile), &b.Mounts)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	if info, err := os.Stat(b.Root); err != nil {
+		return nil, fault.New(fault.Invalid, "root.path: %w", err)
+	} else if !info.IsDir() {
+		return nil, fault.New(fault.Invalid, "root.path: %s is not a directory", b.Root)
+	}
+	// A link in the path must not move the root between planning and doing.
+	if b.Root, err = filepath.EvalSymlinks(b.Root); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func readSpec(path string) (*specs.Spec, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSpec+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > maxSpec {
+		return nil, fault.New(fault.TooLarge, "%s: larger than %d bytes", path, maxSpec)
+	}
+	return parseSpec(path, data)
+}
+
+func parseSpec(path string, data []byte) (*specs.Spec, error) {
+	var s specs.Spec
+	if err := json.Unmarshal(data, &s); err != nil {
+		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
+	}
+	major, _, ok := strings.Cut(s.Version, ".")
+	if !ok || major != "1" {
+		return nil, fault.New(fault.Invalid, "%s: ociVersion %q: this runtime knows version 1", path, s.Version)
+	}
+	return &s, nil
+}
+
+// facts gathers what planning needs to know of the machine.
+func (b *Bundle) facts(m cgroup.Manager) plan.Facts {
+	f := plan.Facts{
+		RootPath: b.Root,
+		LastCap:  kernel.LastCap(),
+		NoFile:   nofile.Inherited(),
+		Arch:     runtime.GOARCH,
+	}
+	f.SourceIsDir = b.sources()
+	f.Cgroups = cgroupViews(m)
+	f.LowerAppend = slices.ContainsFunc(b.Mounts, func(m mount.Mount) bool { return m.Type == "overlay" }) && kernel.LowerAppend()
+	f.ParentAt = parentPoints(b.Spec)
+	return f
+}
+
+// sources looks at what bind mounts bring in, and makes relative ones relative
+// to the bundle.
+func (b *Bundle) sources() map[string]bool {
+	isDir := map[string]bool{}
+	for i := range b.Spec.Mounts {
+		m := &b.Spec.Mounts[i]
+		if m.Type != "bind" && !mount.ParseFlags(m.Options).Bind {
+			continue
+		}
+		if m.Source != "" && !filepath.IsAbs(m.Source) {
+			m.Source = filepath.Join(b.Dir, m.Source)
+		}
+		if info, err := os.Stat(m.Source); err == nil {
+			isDir[m.Source] = info.IsDir()
+		}
+	}
+	return isDir
+}
+
+// cgroupViews turns a manager's paths into what is shown in the container.
+func cgroupViews(m cgroup.Manager) []plan.CgroupView {
+	paths := m.Paths()
+	_, unified := paths[""]
+	byDir := map[string][]string{}
+	for name, dir := range paths {
+		if name != "" {
+			byDir[dir] = append(byDir[dir], name)
+		}
+	}
+	if unified && (len(byDir) == 0 || len(byDir) == 1 && byDir[paths[""]] != nil) {
+		return []plan.CgroupView{{Dir: paths[""]}}
+	}
+	var views []plan.CgroupView
+	for dir, names := range byDir {
+		if dir == paths[""] {
+			continue // controllers of the unified tree of a hybrid
+		}
+		slices.Sort(names)
+		name := strings.TrimPrefix(strings.Join(names, ","), "name=")
+		views = append(views, plan.CgroupView{Name: name, Dir: dir})
+	}
+	if unified {
+		views = append(views, plan.CgroupView{Name: "unified", Dir: paths[""]})
+	}
+	slices.SortFunc(views, func(a, b plan.CgroupView) int { return strings.Compare(a.Name, b.Name) })
+	return views
+}
+
+// parentPoints are the points at which the runtime itself has work.
+func parentPoints(s *specs.Spec) []plan.Point {
+	var points []plan.Point
+	if s.Linux != nil && (len(s.Linux.UIDMappings)+len(s.Linux.GIDMappings)+len(s.Linux.TimeOffsets) > 0) {
+		points = append(points, plan.Born)
+	}
+	if s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer) > 0 || s.Process != nil && s.Process.Terminal { //nolint:staticcheck // prestart is deprecated, and must still work
+		points = append(points, plan.Rooted)
+	}
+	return points
+}
+
+// setHome gives the process a HOME when the specification has none, as all
+// runtimes do.
+func setHome(p *specs.Process, root string) {
+	for _, e := range p.Env {
+		if v, ok := strings.CutPrefix(e, "HOME="); ok && v != "" {
+			return
+		}
+	}
+	p.Env = slices.DeleteFunc(p.Env, func(e string) bool { return e == "HOME=" })
+	p.Env = append(p.Env, "HOME="+homeOf(p.User.UID, root))
+}
+
+// homeOf reads etc/passwd below root; a user without an entry has "/".
+func homeOf(uid uint32, root string) string {
+	dir, err := under.OpenRoot(root)
+	if err != nil {
+		return "/"
+	}
+	defer dir.Close()
+	data, err := dir.ReadFile("etc/passwd", 1<<20)
+	if err != nil {
+		return "/"
+	}
+	return passwdHome(string(data), uid)
+}
+
+func passwdHome(passwd string, uid uint32) string {
+	want := utoa(uid)
+	for line := range strings.Lines(passwd) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) >= 6 && f[2] == want && strings.HasPrefix(f[5], "/") {
+			return f[5]
+		}
+	}
+	return "/"
+}
+
+// namespacesApart returns the CLONE_NEW flags of the namespaces in which pid
+// is not together with us.
+func namespacesApart(pid int) (uint64, error) {
+	var apart uint64
+	for _, ns := range [...]struct {
+		name string
+		flag uint64
+	}{
+		{"user", unix.CLONE_NEWUSER}, {"mnt", unix.CLONE_NEWNS}, {"pid", unix.CLONE_NEWPID},
+		{"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS}, {"net", unix.CLONE_NEWNET},
+		{"cgroup", unix.CLONE_NEWCGROUP}, {"time", unix.CLONE_NEWTIME},
+	} {
+		var ours, theirs unix.Stat_t
+		if err := unix.Stat("/proc/self/ns/"+ns.name, &ours); err != nil {
+			continue // this kernel has no such namespace
+		}
+		if err := unix.Stat("/proc/"+utoa(uint32(pid))+"/ns/"+ns.name, &theirs); err != nil {
+			return 0, fault.New(fault.NotRunning, "namespaces of process %d: %w", pid, err)
+		}
+		if ours.Dev != theirs.Dev || ours.Ino != theirs.Ino {
+			apart |= ns.flag
+		}
+	}
+	return apart, nil
+}

@@ -1,0 +1,219 @@
+package oci
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/nofile"
+	"github.com/berth-engine/berth/runtime/cgroup"
+	"github.com/berth-engine/berth/runtime/launch"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// ExecRequest asks for a further process in a container.
+type ExecRequest struct {
+	ID       string
+	Process  *specs.Process
+	Stdio    [3]*os.File
+	Preserve []*os.File
+	PIDFile  string
+	// IgnorePaused lets exec wait until a paused container goes on.
+	IgnorePaused bool
+	// Unfiltered leaves the container's seccomp profile out (--privileged).
+	Unfiltered bool
+	Console    func(master *os.File) error
+}
+
+// Exec runs a process in a running container. The caller must wait for it.
+func (r *Runtime) Exec(ctx context.Context, req ExecRequest) (*Process, error) {
+	s, err := r.State(req.ID)
+	if err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Status == StatePaused && !req.IgnorePaused:
+		return nil, fault.New(fault.Conflict, "cannot exec in a paused container (use --ignore-paused to override)")
+	case s.Status == specs.StateStopped, s.Status == specs.StateCreating:
+		return nil, fault.New(fault.NotRunning, "cannot exec in a %s container", s.Status)
+	}
+	spec, err := readSpec(filepath.Join(s.Bundle, "config.json"))
+	if err != nil {
+		return nil, err
+	}
+	setHome(req.Process, "/proc/"+strconv.Itoa(s.Pid)+"/root")
+	return r.exec(ctx, &req, s, spec)
+}
+
+func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *specs.Spec) (*Process, error) {
+	cg, err := cgroup.Reopen(s.Cgroups)
+	if err != nil {
+		return nil, err
+	}
+	doors, err := cg.Doors()
+	if err != nil {
+		return nil, err
+	}
+	defer closeFiles(doors)
+	dir, err := cg.Dir()
+	if err != nil {
+		return nil, err
+	}
+	if dir != nil {
+		defer dir.Close()
+	}
+	f, err := execFacts(req, s, spec, doors, dir != nil)
+	if err != nil {
+		return nil, err
+	}
+	pl, err := plan.Join(req.Process, f)
+	if err != nil {
+		return nil, err
+	}
+	var proc Process
+	at := func(p plan.Point, child *launch.Process) error {
+		if p != plan.Rooted {
+			return nil
+		}
+		return execConsole(req, child, &proc)
+	}
+	child, err := r.launchJoin(ctx, pl, s, req.Stdio, &joinExtras{req.Preserve, doors, dir}, at)
+	if err != nil {
+		if proc.Console != nil {
+			proc.Console.Close()
+		}
+		return nil, explainExec(req.Process, err)
+	}
+	return finishExec(req, child, &proc)
+}
+
+func execFacts(req *ExecRequest, s *State, spec *specs.Spec, doors []*os.File, into bool) (plan.JoinFacts, error) {
+	apart, err := namespacesApart(s.Pid)
+	if err != nil {
+		return plan.JoinFacts{}, err
+	}
+	f := plan.JoinFacts{
+		Facts: plan.Facts{
+			LastCap: kernel.LastCap(), NoFile: nofile.Inherited(), Arch: runtime.GOARCH,
+			IntoCgroup: into, Preserve: len(req.Preserve),
+		},
+		Namespaces: apart, Who: s.ID,
+	}
+	for _, d := range doors {
+		f.Doors = append(f.Doors, doorName(d.Name()))
+	}
+	if spec.Linux != nil && !req.Unfiltered {
+		f.Seccomp = spec.Linux.Seccomp
+	}
+	if req.Process.Terminal {
+		f.ParentAt = []plan.Point{plan.Rooted}
+	}
+	return f, nil
+}
+
+func execConsole(req *ExecRequest, child *launch.Process, proc *Process) error {
+	master, err := takeConsole(child, req.Process.ConsoleSize)
+	if err != nil {
+		return err
+	}
+	if req.Console == nil {
+		proc.Console = master
+		return nil
+	}
+	defer master.Close()
+	return req.Console(master)
+}
+
+func finishExec(req *ExecRequest, child *launch.Process, proc *Process) (*Process, error) {
+	proc.Pid, proc.Pidfd = child.Pid, child.Pidfd
+	// A process that has ended already is a zombie of ours and still has its line.
+	ticks, err := kernel.StartTicks(child.Pid)
+	if err == nil && req.PIDFile != "" {
+		err = os.WriteFile(req.PIDFile, []byte(strconv.Itoa(child.Pid)), 0o644)
+	}
+	proc.StartTicks = ticks
+	if err != nil {
+		child.Kill()
+		var ws unix.WaitStatus
+		wait4(child.Pid, &ws)
+		child.Pidfd.Close()
+		return nil, err
+	}
+	return proc, nil
+}
+
+// joinExtras are the inputs of a join that hooks do not have.
+type joinExtras struct {
+	preserve, doors []*os.File
+	dir             *os.File
+}
+
+// launchJoin starts a plan made by plan.Join in the container s.
+func (r *Runtime) launchJoin(ctx context.Context, pl *plan.Plan, s *State, stdio [3]*os.File, x *joinExtras, at func(plan.Point, *launch.Process) error) (*launch.Process, error) {
+	prog, err := launch.Assemble(pl)
+	if err != nil {
+		return nil, err
+	}
+	if x == nil {
+		x = &joinExtras{}
+	}
+	var files []*os.File
+	for _, in := range pl.Inputs {
+		kind, rest, _ := strings.Cut(in.What, ":")
+		n, _ := strconv.Atoi(rest)
+		switch kind {
+		case "preserve":
+			files = append(files, x.preserve[n])
+		case "cgroup":
+			files = append(files, x.doors[n])
+		case "pidfd":
+			fd, err := r.pidfd(s)
+			if err != nil {
+				return nil, err
+			}
+			f := os.NewFile(uintptr(fd), "pidfd")
+			defer f.Close()
+			files = append(files, f)
+		default:
+			files = append(files, stdio[stdioNumber(kind)])
+		}
+	}
+	return launch.Start(ctx, prog, launch.Options{Files: files, Cgroup: x.dir, At: at})
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// Wait waits for a payload that Create or Exec returned and gives its status
+// as a shell would: 128+n for signal n.
+func (p *Process) Wait() (int, error) {
+	var ws unix.WaitStatus
+	if _, err := wait4(p.Pid, &ws); err != nil {
+		return -1, os.NewSyscallError("wait4", err)
+	}
+	if ws.Signaled() {
+		return 128 + int(ws.Signal()), nil
+	}
+	return ws.ExitStatus(), nil
+}
+
+// Signal sends a signal to the payload; one that has ended is no error.
+func (p *Process) Signal(sig unix.Signal) error {
+	err := unix.PidfdSendSignal(int(p.Pidfd.Fd()), sig, nil, 0)
+	if errors.Is(err, unix.ESRCH) {
+		return nil
+	}
+	return os.NewSyscallError("pidfd_send_signal", err)
+}

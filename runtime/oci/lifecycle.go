@@ -1,0 +1,279 @@
+package oci
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/under"
+	"github.com/berth-engine/berth/runtime/cgroup"
+)
+
+func utoa(n uint32) string { return strconv.FormatUint(uint64(n), 10) }
+
+func owner() string {
+	if os.Getuid() == 0 {
+		return "root"
+	}
+	return utoa(uint32(os.Getuid()))
+}
+
+// Start lets the payload of a created container run. When the payload cannot
+// be executed the error says why.
+func (r *Runtime) Start(ctx context.Context, id string) error {
+	s, err := r.State(id)
+	if err != nil {
+		return err
+	}
+	switch s.Status {
+	case specs.StateCreated:
+	case specs.StateStopped:
+		return fault.New(fault.NotRunning, "cannot start a container that has stopped")
+	default:
+		return fault.New(fault.Conflict, "cannot start a container that is %s", s.Status)
+	}
+	hooks, err := r.hooks(s)
+	if err != nil {
+		return err
+	}
+	if err := r.insideHooks(ctx, s, "startContainer", hooks.StartContainer); err != nil {
+		return err
+	}
+	if err := r.release(ctx, s); err != nil {
+		return err
+	}
+	s.Status = specs.StateRunning
+	return r.runHooks(ctx, s, "poststart", hooks.Poststart, false)
+}
+
+// hooks reads the hooks of a container that has any.
+func (r *Runtime) hooks(s *State) (*specs.Hooks, error) {
+	if !s.Hooks {
+		return &specs.Hooks{}, nil
+	}
+	spec, err := readSpec(filepath.Join(s.Bundle, "config.json"))
+	if err != nil || spec.Hooks == nil {
+		return &specs.Hooks{}, err
+	}
+	return spec.Hooks, nil
+}
+
+// release writes to the FIFO and waits for its end, which is exec or death.
+func (r *Runtime) release(ctx context.Context, s *State) error {
+	name := r.startFile(s.ID)
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fault.New(fault.NotRunning, "start %s: %w", s.ID, err)
+	}
+	defer unix.Close(fd)
+	// Whoever removes the name starts the container; a second start loses.
+	if err := os.Remove(name); err != nil {
+		return fault.New(fault.Conflict, "start %s: another start was faster", s.ID)
+	}
+	if _, err := unix.Write(fd, []byte{1}); err != nil {
+		return os.NewSyscallError("write", err)
+	}
+	if err := awaitEnd(ctx, fd); err != nil {
+		return err
+	}
+	return r.execFailure(s)
+}
+
+// awaitEnd waits until nobody has the reading end any more.
+func awaitEnd(ctx context.Context, fd int) error {
+	for {
+		p := []unix.PollFd{{Fd: int32(fd)}}
+		_, err := unix.Poll(p, 100)
+		switch {
+		case err != nil && !errors.Is(err, unix.EINTR):
+			return os.NewSyscallError("poll", err)
+		case p[0].Revents&unix.POLLERR != 0:
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		}
+	}
+}
+
+// execFailure reads the report that the child left.
+func (r *Runtime) execFailure(s *State) error {
+	data, err := os.ReadFile(r.report(s.ID))
+	if err != nil || len(data) < 8 {
+		return err
+	}
+	errno := syscall.Errno(binary.NativeEndian.Uint32(data[4:]))
+	if errno == 0 {
+		return nil
+	}
+	return explainErrno(s.Program, errno, errno)
+}
+
+// Kill sends a signal to the container's process, or with all to every process
+// in its groups.
+func (r *Runtime) Kill(id string, sig syscall.Signal, all bool) error {
+	s, err := r.State(id)
+	if err != nil {
+		return err
+	}
+	if all {
+		return r.killAll(s, sig)
+	}
+	if s.Status == specs.StateStopped {
+		return fault.New(fault.NotRunning, "container not running")
+	}
+	fd, err := r.pidfd(s)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil {
+		return fault.New(fault.NotRunning, "kill %s: %w", id, err)
+	}
+	return nil
+}
+
+// pidfd opens the process and makes sure that it is still the one.
+func (r *Runtime) pidfd(s *State) (int, error) {
+	fd, err := unix.PidfdOpen(s.Pid, 0)
+	if err != nil {
+		return -1, fault.New(fault.NotRunning, "container not running: %w", err)
+	}
+	if !s.alive() {
+		unix.Close(fd)
+		return -1, fault.New(fault.NotRunning, "container not running")
+	}
+	return fd, nil
+}
+
+func (r *Runtime) killAll(s *State, sig syscall.Signal) error {
+	m, err := cgroup.Reopen(s.Cgroups)
+	if err != nil {
+		return err
+	}
+	if sig == unix.SIGKILL {
+		return m.Kill()
+	}
+	pids, err := m.Pids()
+	for _, pid := range pids {
+		fd, perr := unix.PidfdOpen(pid, 0)
+		if perr != nil {
+			continue // it is gone
+		}
+		if serr := unix.PidfdSendSignal(fd, sig, nil, 0); serr != nil && !errors.Is(serr, unix.ESRCH) {
+			err = errors.Join(err, serr)
+		}
+		unix.Close(fd)
+	}
+	return err
+}
+
+// Freeze pauses or resumes a container.
+func (r *Runtime) Freeze(ctx context.Context, id string, on bool) error {
+	s, err := r.State(id)
+	if err != nil {
+		return err
+	}
+	running := s.Status == specs.StateRunning || s.Status == specs.StateCreated
+	switch {
+	case on && !running:
+		return fault.New(fault.Conflict, "cannot pause a container that is %s", s.Status)
+	case !on && s.Status != StatePaused:
+		return fault.New(fault.Conflict, "container is not paused, it is %s", s.Status)
+	}
+	m, err := cgroup.Reopen(s.Cgroups)
+	if err != nil {
+		return err
+	}
+	return m.Freeze(ctx, on)
+}
+
+// Cgroup returns the manager of a container's groups.
+func (r *Runtime) Cgroup(id string) (cgroup.Manager, error) {
+	s, err := r.State(id)
+	if err != nil {
+		return nil, err
+	}
+	return cgroup.Reopen(s.Cgroups)
+}
+
+// deletePatience bounds the wait for killed processes to be gone.
+const deletePatience = 10 * time.Second
+
+// Delete removes a stopped container; with force it is killed first, and one
+// that does not exist is no error.
+func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
+	s, err := r.State(id)
+	if err != nil {
+		if force && errors.Is(err, fault.NotFound) {
+			return r.removeRest(id)
+		}
+		return err
+	}
+	if s.Status != specs.StateStopped && !force {
+		return fault.New(fault.Conflict, "cannot delete container %s that is not stopped: %s", id, s.Status)
+	}
+	ctx, cancel := context.WithTimeout(ctx, deletePatience)
+	defer cancel()
+	if err := r.end(ctx, s); err != nil {
+		return err
+	}
+	hooks, err := r.hooks(s)
+	if err != nil {
+		r.warn(fault.Op("poststop hooks of", id, err))
+	} else {
+		s.Status = specs.StateStopped
+		r.runHooks(ctx, s, "poststop", hooks.Poststop, false)
+	}
+	return under.RemoveTree(r.dir(id))
+}
+
+// removeRest takes away what an interrupted create left.
+func (r *Runtime) removeRest(id string) error {
+	if err := CheckID(id); err != nil {
+		return err
+	}
+	if _, err := os.Lstat(r.dir(id)); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return under.RemoveTree(r.dir(id))
+}
+
+// end makes sure that no process is left and removes the groups.
+func (r *Runtime) end(ctx context.Context, s *State) error {
+	m, err := cgroup.Reopen(s.Cgroups)
+	if err != nil {
+		return err
+	}
+	if s.alive() {
+		if fd, err := r.pidfd(s); err == nil {
+			unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+			defer unix.Close(fd)
+			defer pollDeath(ctx, fd)
+		}
+	}
+	// A process of a shared pid namespace does not end with its first one.
+	if err := m.Kill(); err != nil {
+		return err
+	}
+	return m.Remove(ctx)
+}
+
+// pollDeath waits for a process to be gone.
+func pollDeath(ctx context.Context, pidfd int) {
+	for ctx.Err() == nil {
+		p := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+		if n, err := unix.Poll(p, 100); n > 0 || (err != nil && !errors.Is(err, unix.EINTR)) {
+			return
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package oci
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/disk"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/runtime/cgroup"
+)
+
+// Runtime keeps containers below Root, one directory each.
+type Runtime struct {
+	Root string // absolute; made when the first container is
+	// Warn takes what does not stop an operation; nil drops it.
+	Warn func(err error)
+}
+
+func (r *Runtime) warn(err error) {
+	if err != nil && r.Warn != nil {
+		r.Warn(err)
+	}
+}
+
+// State is a container as its record says, with the status of this moment.
+type State struct {
+	specs.State
+	Rootfs     string            `json:"rootfs"`
+	Created    time.Time         `json:"created"`
+	Owner      string            `json:"owner"`
+	StartTicks uint64            `json:"startTicks"`
+	Boot       string            `json:"boot"`
+	Cgroups    map[string]string `json:"cgroups"`
+	Program    string            `json:"program"` // args[0], for the errors of a later start
+	Hooks      bool              `json:"hooks,omitempty"`
+}
+
+// CheckID refuses names that are no plain file names. The rule is runc's.
+func CheckID(id string) error {
+	plain := strings.IndexFunc(id, func(c rune) bool {
+		return !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '+' || c == '.' || c == '-')
+	}) < 0
+	if id == "" || !plain || id == "." || id == ".." || len(id) > 255 {
+		return fault.New(fault.Invalid, "invalid container id %q: letters, digits and _+-. are allowed", id)
+	}
+	return nil
+}
+
+func (r *Runtime) dir(id string) string       { return filepath.Join(r.Root, id) }
+func (r *Runtime) stateFile(id string) string { return filepath.Join(r.Root, id, "state.json") }
+func (r *Runtime) startFile(id string) string { return filepath.Join(r.Root, id, "start") }
+func (r *Runtime) report(id string) string    { return filepath.Join(r.Root, id, "report") }
+
+// State returns a container and its status.
+func (r *Runtime) State(id string) (*State, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	var s State
+	err := disk.ReadJSON(r.stateFile(id), &s)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if _, serr := os.Stat(r.dir(id)); serr == nil {
+			return nil, fault.New(fault.NotFound, "container %q is being created, or its creation was interrupted; delete --force removes it", id)
+		}
+		return nil, fault.New(fault.NotFound, "container %q does not exist", id)
+	case err != nil:
+		return nil, err
+	}
+	s.Status = r.status(&s)
+	if s.Status == specs.StateStopped {
+		s.Pid = 0
+	}
+	return &s, nil
+}
+
+// StatePaused is runc's status for a frozen container; the specification has
+// no word for it.
+const StatePaused specs.ContainerState = "paused"
+
+func (r *Runtime) status(s *State) specs.ContainerState {
+	switch {
+	case s.Pid == 0:
+		return specs.StateCreating
+	case !s.alive():
+		return specs.StateStopped
+	}
+	if m, err := cgroup.Reopen(s.Cgroups); err == nil {
+		if frozen, err := m.Frozen(); err == nil && frozen {
+			return StatePaused
+		}
+	}
+	if _, err := os.Lstat(r.startFile(s.ID)); err == nil {
+		return specs.StateCreated
+	}
+	return specs.StateRunning
+}
+
+func (s *State) alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.Boot) }
+
+func (r *Runtime) save(s *State) error {
+	return disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false)
+}
+
+// List returns all containers, oldest first. An entry that cannot be read is
+// reported through Warn.
+func (r *Runtime) List() ([]*State, error) {
+	entries, err := os.ReadDir(r.Root)
+	if err != nil {
+		return nil, err
+	}
+	var all []*State
+	for _, e := range entries {
+		if !e.IsDir() || CheckID(e.Name()) != nil {
+			continue
+		}
+		s, err := r.State(e.Name())
+		if err != nil {
+			r.warn(err)
+			continue
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
