@@ -1,0 +1,186 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/distribution/reference"
+	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/berth-engine/berth/image/registry"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// Pull brings an image from its registry. The tag is resolved once; whatever
+// happens to it meanwhile, the image is the one of that moment. When it fails
+// or is cancelled, no record and no tree is left; whole blobs stay for the
+// next try unless the image is bad.
+func (s *Store) Pull(ctx context.Context, name string, o PullOptions) (PullResult, error) {
+	if name == HostName {
+		return PullResult{}, fault.New(fault.Invalid, "image host is this machine itself and cannot be pulled")
+	}
+	named, err := parseTagged(name)
+	if err != nil {
+		return PullResult{}, err
+	}
+	want, err := parsePlatform(o.Platform)
+	if err != nil {
+		return PullResult{}, err
+	}
+	p := &pull{s: s, named: named, want: want, tell: serial(o.Progress)}
+	repo, err := registry.Open(reference.Domain(named), reference.Path(named), registry.Options{PlainHTTP: o.PlainHTTP, Stall: o.Stall})
+	if err != nil {
+		return PullResult{}, err
+	}
+	defer repo.Close()
+	return p.run(ctx, repo)
+}
+
+// pull is one Pull.
+type pull struct {
+	s     *Store
+	named reference.Named
+	want  ocispec.Platform
+	tell  func(Event)
+}
+
+// ref is the part of the name after the colon or at sign.
+func (p *pull) ref() string {
+	if d, ok := p.named.(reference.Digested); ok {
+		return d.Digest().String()
+	}
+	if t, ok := p.named.(reference.Tagged); ok {
+		return t.Tag()
+	}
+	return ""
+}
+
+// names are those that the image gets: name@digest and, when asked by tag,
+// name:tag, which comes last.
+func (p *pull) names(top digest.Digest) ([]string, error) {
+	byDigest, err := reference.WithDigest(reference.TrimNamed(p.named), top)
+	if err != nil {
+		return nil, fault.As(fault.Invalid, err)
+	}
+	names := []string{byDigest.String()}
+	if _, ok := p.named.(reference.Tagged); ok {
+		names = append(names, p.named.String())
+	}
+	return names, nil
+}
+
+func (p *pull) run(ctx context.Context, repo *registry.Repo) (PullResult, error) {
+	if err := p.s.reached("resolve"); err != nil {
+		return PullResult{}, err
+	}
+	top, err := repo.Resolve(ctx, p.ref())
+	if err != nil {
+		return PullResult{}, err
+	}
+	p.tell(Event{Layer: p.ref(), Text: "Pulling from " + reference.Path(p.named)})
+	names, err := p.names(top.Digest)
+	if err != nil {
+		return PullResult{}, err
+	}
+	img, same, err := p.s.upToDate(names, p.want)
+	if err != nil {
+		return PullResult{}, err
+	}
+	if !same {
+		if img, top.Digest, err = p.fetch(ctx, repo, top); err != nil {
+			return PullResult{}, err
+		}
+	}
+	return p.report(img, top.Digest, same), nil
+}
+
+// fetch brings the image that top names and records it.
+func (p *pull) fetch(ctx context.Context, repo *registry.Repo, top ocispec.Descriptor) (Image, digest.Digest, error) {
+	fail := func(err error) (Image, digest.Digest, error) { return Image{}, "", err }
+	if err := p.s.reached("manifest"); err != nil {
+		return fail(err)
+	}
+	top, body, err := repo.Manifest(ctx, top.Digest.String())
+	if err != nil {
+		return fail(err)
+	}
+	c, err := describe(ctx, repo, top, body, p.want)
+	if err != nil {
+		return fail(fault.Op("image", reference.FamiliarString(p.named), err))
+	}
+	names, err := p.names(c.top)
+	if err != nil {
+		return fail(err)
+	}
+	img, err := p.s.install(ctx, repo, c, names, p.tell)
+	if err != nil {
+		return fail(fault.Op("image", reference.FamiliarString(p.named), err))
+	}
+	return img, c.top, nil
+}
+
+func (p *pull) report(img Image, top digest.Digest, same bool) PullResult {
+	name := reference.FamiliarString(p.named)
+	p.tell(Event{Text: "Digest: " + top.String()})
+	if same {
+		p.tell(Event{Text: "Status: Image is up to date for " + name})
+	} else {
+		p.tell(Event{Text: "Status: Downloaded newer image for " + name})
+	}
+	return PullResult{Image: img, Ref: p.named.String(), Digest: top, UpToDate: same}
+}
+
+// upToDate finds the image that all of names already stand for, when it is
+// whole and of the wanted platform.
+func (s *Store) upToDate(names []string, want ocispec.Platform) (Image, bool, error) {
+	t, err := s.readTable()
+	if err != nil {
+		return Image{}, false, err
+	}
+	id, ok := t.holder(names[0])
+	if !ok {
+		return Image{}, false, nil
+	}
+	for _, n := range names[1:] {
+		if other, ok := t.holder(n); !ok || other != id {
+			return Image{}, false, nil
+		}
+	}
+	r, err := s.readRecord(id)
+	if errors.Is(err, fault.Damaged) {
+		return Image{}, false, nil // a pull heals it
+	}
+	if err != nil {
+		return Image{}, false, err
+	}
+	if have := r.Config.Platform; have.Architecture != "" && rank(want, have) == 0 {
+		return Image{}, false, nil
+	}
+	return r.image(t.Images[id]), s.whole(r), nil
+}
+
+// whole reports whether everything that a record names is here.
+func (s *Store) whole(r *record) bool {
+	for i, d := range r.Layers {
+		if !s.trees.Exists(r.Chain[i]) || !s.blobs.Has(d) {
+			return false
+		}
+	}
+	return s.blobs.Has(r.Manifest)
+}
+
+// serial makes a progress function that may be nil and is called one at a
+// time.
+func serial(f func(Event)) func(Event) {
+	if f == nil {
+		return func(Event) {}
+	}
+	var mu sync.Mutex
+	return func(e Event) {
+		mu.Lock()
+		defer mu.Unlock()
+		f(e)
+	}
+}
