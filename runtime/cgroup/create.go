@@ -41,7 +41,7 @@ func (g *group) Create(r *specs.LinuxResources) error {
 func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 	for i := range g.trees {
 		t := &g.trees[i]
-		made, err := g.makeLeaf(t, undo)
+		made, err := g.makeLeaf(t, dirs[i], undo)
 		if err != nil {
 			return err
 		}
@@ -53,7 +53,8 @@ func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 		if err := g.thawed(t, dirs[i]); err != nil {
 			return err
 		}
-		if t.unified {
+		needed := func(f File) bool { return g.target(f.Controller) == t }
+		if t.unified && (g.pure() || slices.ContainsFunc(w.files, needed)) {
 			if err := g.handDown(t, w.files, dirs[i]); err != nil {
 				return err
 			}
@@ -70,9 +71,9 @@ func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 
 // makeLeaf makes the container's directory in one tree. made is false if it
 // was there.
-func (g *group) makeLeaf(t *tree, undo *cleanup.Stack) (made bool, err error) {
+func (g *group) makeLeaf(t *tree, d *dir, undo *cleanup.Stack) (made bool, err error) {
 	for range tries {
-		made, err = g.mkdir(t, t.path, undo)
+		made, err = g.mkdir(t, d, undo)
 		if !errors.Is(err, unix.ENOENT) {
 			return made, err
 		}
@@ -85,12 +86,14 @@ func (g *group) makeLeaf(t *tree, undo *cleanup.Stack) (made bool, err error) {
 
 // makeParent makes what is missing above the container's directory.
 func (g *group) makeParent(t *tree, path string, undo *cleanup.Stack) error {
-	made, err := g.mkdir(t, path, undo)
+	d := g.dir(path)
+	defer d.close()
+	made, err := g.mkdir(t, d, undo)
 	if errors.Is(err, unix.ENOENT) && path != "/" {
 		if err := g.makeParent(t, filepath.Dir(path), undo); err != nil {
 			return err
 		}
-		made, err = g.mkdir(t, path, undo)
+		made, err = g.mkdir(t, d, undo)
 	}
 	if made && err == nil {
 		// Without the mark (no privilege, old kernel) the directory stays.
@@ -100,7 +103,8 @@ func (g *group) makeParent(t *tree, path string, undo *cleanup.Stack) error {
 }
 
 // mkdir makes one group fit for use and registers its removal.
-func (g *group) mkdir(t *tree, path string, undo *cleanup.Stack) (bool, error) {
+func (g *group) mkdir(t *tree, d *dir, undo *cleanup.Stack) (bool, error) {
+	path := d.path
 	if err := g.seam.fail("mkdir", path); err != nil {
 		return false, fault.Op("mkdir", path, err)
 	}
@@ -113,7 +117,7 @@ func (g *group) mkdir(t *tree, path string, undo *cleanup.Stack) (bool, error) {
 	}
 	undo.Add(func() error { return unmake(path) })
 	if t.has("cpuset") && !t.unified {
-		if err := g.inherit(path); err != nil {
+		if err := g.inherit(d); err != nil {
 			return true, err
 		}
 	}
@@ -131,17 +135,16 @@ func unmake(path string) error {
 
 // inherit fills an empty v1 cpuset from its parent, the parent first if that
 // is empty too: nobody can enter a group without CPUs.
-func (g *group) inherit(path string) error {
-	from, to := g.dir(filepath.Dir(path)), g.dir(path)
+func (g *group) inherit(to *dir) error {
+	from := g.dir(filepath.Dir(to.path))
 	defer from.close()
-	defer to.close()
 	for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 		text, err := from.read(name)
 		if err != nil {
 			return fault.Op("read "+name, from.path, err)
 		}
 		if strings.TrimSpace(text) == "" {
-			if err := g.inherit(from.path); err != nil {
+			if err := g.inherit(from); err != nil {
 				return err
 			}
 			if text, err = from.read(name); err != nil {

@@ -18,16 +18,15 @@ func (g *group) Doors() ([]*os.File, error) {
 		if t.unified {
 			continue
 		}
-		d := g.dir(t.path)
-		fd, err := d.open("tasks", unix.O_WRONLY)
-		d.close()
+		path := t.path + "/tasks"
+		fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0) })
 		if err != nil {
 			for _, f := range doors {
 				f.Close()
 			}
-			return nil, fault.Op("cgroup.doors", t.path, err)
+			return nil, fault.Op("cgroup.doors", path, err)
 		}
-		doors = append(doors, os.NewFile(uintptr(fd), filepath.Join(t.path, "tasks")))
+		doors = append(doors, os.NewFile(uintptr(fd), path))
 	}
 	return doors, nil
 }
@@ -37,9 +36,9 @@ func (g *group) Dir() (*os.File, error) {
 	if t == nil {
 		return nil, nil
 	}
-	d := g.dir(t.path)
-	defer d.close()
-	fd, err := d.open(".", unix.O_PATH|unix.O_DIRECTORY)
+	fd, err := retry(func() (int, error) {
+		return unix.Open(t.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
 		return nil, fault.Op("cgroup.dir", t.path, err)
 	}

@@ -141,7 +141,7 @@ func (l *Layout) Manager(path string) (Manager, error) {
 		if err != nil {
 			return nil, err
 		}
-		g.trees = append(g.trees, tree{controllers: h.Controllers, unified: h.Unified, path: dir})
+		g.trees = append(g.trees, tree{controllers: h.Controllers, unified: h.Unified, path: dir, top: h.Mountpoint})
 	}
 	return g, nil
 }

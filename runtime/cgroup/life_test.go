@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -19,8 +21,6 @@ func limits() *specs.LinuxResources {
 
 func BenchmarkLife(b *testing.B) {
 	g := newGroup(b)
-	paths := g.Paths()
-	_ = paths
 	name := g.trees[0].path[len("/sys/fs/cgroup/cpu"):]
 	for b.Loop() {
 		l, err := Detect()
@@ -51,6 +51,24 @@ func BenchmarkDetect(b *testing.B) {
 	for b.Loop() {
 		if _, err := Detect(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkKernel is what the kernel alone takes for the directories, to
+// subtract from BenchmarkLife.
+func BenchmarkKernel(b *testing.B) {
+	g := newGroup(b)
+	for b.Loop() {
+		for i := range g.trees {
+			if err := unix.Mkdir(g.trees[i].path, 0o755); err != nil {
+				b.Fatal(err)
+			}
+		}
+		for i := range g.trees {
+			if err := unix.Rmdir(g.trees[i].path); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }

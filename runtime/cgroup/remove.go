@@ -21,7 +21,9 @@ func (g *group) Remove(ctx context.Context) error {
 			errs = append(errs, fault.Op(op, t.path, err))
 			continue
 		}
-		g.removeParents(filepath.Dir(t.path))
+		if parent := filepath.Dir(t.path); parent != t.top {
+			g.removeParents(parent)
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -17,6 +17,7 @@ type tree struct {
 	controllers []string
 	unified     bool
 	path        string
+	top         string // the mount point, where it is known
 }
 
 // has reports whether controller belongs to this tree.
@@ -119,24 +120,27 @@ func (d *dir) read(name string) (string, error) {
 		return "", err
 	}
 	defer unix.Close(fd)
-	return readAll(fd)
+	return readAll(fd, true)
 }
 
-// readPath returns the text of a file of /proc or cgroupfs.
+// readPath returns the text of a file of /proc.
 func readPath(path string) (string, error) {
 	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return "", err
 	}
 	defer unix.Close(fd)
-	return readAll(fd)
+	return readAll(fd, false)
 }
 
 // maxText bounds what is read from the kernel: a million processes in a group
 // make 8 MB.
 const maxText = 64 << 20
 
-func readAll(fd int) (string, error) {
+// readAll reads to the end. The files of cgroupfs have short records and the
+// kernel fills the buffer as long as one more fits, so there, when brief, half
+// a buffer left means the end, and the read that would say so is saved.
+func readAll(fd int, brief bool) (string, error) {
 	buf := make([]byte, 0, 4096)
 	for {
 		n, err := retry(func() (int, error) { return unix.Read(fd, buf[len(buf):cap(buf)]) })
@@ -145,7 +149,7 @@ func readAll(fd int) (string, error) {
 		}
 		buf = buf[:len(buf)+n]
 		switch {
-		case n == 0:
+		case n == 0, brief && len(buf) < 2048:
 			return string(buf), nil
 		case len(buf) > maxText:
 			return "", fault.New(fault.TooLarge, "longer than %d bytes", maxText)
