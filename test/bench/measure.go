@@ -22,23 +22,29 @@ type contender struct {
 type times map[string][]time.Duration
 
 // interleave lets the contenders take turns. The first two turns warm caches
-// and are not counted.
-func interleave(rounds int, cs []contender) (times, error) {
+// and are not counted. One that fails drops out; absent gets its reason.
+func interleave(rounds int, cs []contender, absent map[string]string) times {
 	const warm = 2
 	out := make(times)
 	for turn := range rounds + warm {
 		for i := range cs {
 			c := cs[(i+turn)%len(cs)] // nobody always follows the same other
+			if absent[c.name] != "" {
+				continue
+			}
 			d, err := c.once(turn)
 			if err != nil {
-				return out, fmt.Errorf("%s: %w", c.name, err)
+				warn(err)
+				absent[c.name] = c.name + ": " + firstLine(err.Error())
+				delete(out, c.name)
+				continue
 			}
 			if turn >= warm {
 				out[c.name] = append(out[c.name], d)
 			}
 		}
 	}
-	return out, nil
+	return out
 }
 
 func (c contender) once(turn int) (time.Duration, error) {
