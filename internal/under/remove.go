@@ -17,6 +17,9 @@ import (
 // nor the stack grow with what a container nested.
 const maxDepth = 64
 
+// errMounted is EBUSY in words.
+var errMounted = fmt.Errorf("is a mount point, unmount it first: %w", unix.EBUSY)
+
 // RemoveTree removes dir and everything below it. A missing dir is no error.
 //
 // The walk goes by descriptor, follows no link and refuses to enter a mount
@@ -45,6 +48,9 @@ func RemoveAt(dirfd int, name string) error {
 		return fault.New(fault.Invalid, "refused to remove %q", name)
 	}
 	err := unlink(dirfd, name, unix.DT_UNKNOWN)
+	if errors.Is(err, unix.EBUSY) {
+		return fmt.Errorf("%s %w", name, errMounted)
+	}
 	if !errors.Is(err, unix.ENOTEMPTY) {
 		return err
 	}
@@ -66,7 +72,7 @@ func (r *remover) dir(parent int, name string, depth int) error {
 	case errors.Is(err, unix.ENOENT):
 		return nil
 	case errors.Is(err, unix.EXDEV):
-		return fmt.Errorf("%s is a mount point, unmount it first: %w", name, unix.EBUSY)
+		return fmt.Errorf("%s %w", name, errMounted)
 	case err != nil:
 		return fmt.Errorf("%s: %w", name, err)
 	}
@@ -111,6 +117,9 @@ func (r *remover) pass(fd, depth int) (found bool, err error) {
 			if errors.Is(err, unix.ENOTEMPTY) {
 				dirs = append(dirs, name)
 				continue
+			}
+			if errors.Is(err, unix.EBUSY) {
+				return found, fmt.Errorf("%s %w", name, errMounted)
 			}
 			if err != nil {
 				return found, fmt.Errorf("%s: %w", name, err)
