@@ -28,6 +28,7 @@ var (
 		"container/monitor": "starts the monitor, by an absolute path",
 		"runtime/oci":       "runs the hooks that a spec names",
 		"cmd/berth-oci":     "ps(1), as runc does",
+		"engine":            "ps(1) for top, as docker does",
 	}
 )
 
@@ -66,6 +67,30 @@ func TestLinkname(t *testing.T) {
 				t.Errorf("%s: go:linkname; only these may: %v", path, keys(mayLinkname))
 			}
 		}
+	})
+}
+
+// constant is a name of x/sys/unix that does nothing: a number, a type, or
+// arithmetic on them.
+var constant = regexp.MustCompile(`^([A-Z0-9_x]+|Errno|ErrnoName|Signal|SignalName|Mkdev|Major|Minor)$`)
+
+// TestPurePackagesUseOnlyNumbers: a pure package may name system calls and
+// flags, but not call one.
+func TestPurePackagesUseOnlyNumbers(t *testing.T) {
+	eachFile(t, func(p pkg, path string, f *ast.File) {
+		if !slices.Contains(pure, p.name()) || strings.HasSuffix(path, "_test.go") {
+			return
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			sel, ok := n.(*ast.SelectorExpr)
+			if !ok {
+				return true
+			}
+			if x, ok := sel.X.(*ast.Ident); ok && x.Name == "unix" && !constant.MatchString(sel.Sel.Name) {
+				t.Errorf("%s is pure but uses unix.%s", path, sel.Sel.Name)
+			}
+			return true
+		})
 	})
 }
 
