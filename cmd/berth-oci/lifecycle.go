@@ -174,7 +174,9 @@ type foreground struct {
 
 func newForeground(tty bool) *foreground {
 	fg := &foreground{signals: make(chan os.Signal, 128)}
-	signal.Notify(fg.signals)
+	// Each signal costs two switches of threads, so the rest follows in
+	// forward, while the container is being made.
+	signal.Notify(fg.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
 	if tty {
 		fg.tty = &terminal{}
 	}
@@ -182,7 +184,6 @@ func newForeground(tty bool) *foreground {
 }
 
 func (fg *foreground) restore() {
-	signal.Stop(fg.signals)
 	if fg.tty != nil {
 		fg.tty.restore()
 	}
@@ -204,6 +205,10 @@ func (fg *foreground) wait(p *oci.Process) (int, error) {
 }
 
 func (fg *foreground) forward(p *oci.Process) {
+	signal.Notify(fg.signals, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
+	if fg.tty != nil {
+		signal.Notify(fg.signals, unix.SIGWINCH)
+	}
 	for s := range fg.signals {
 		switch s := s.(syscall.Signal); s {
 		case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:

@@ -1,3 +1,146 @@
 package main
 
-func monitorMain(args []string) int { return 1 }
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/container/monitor"
+	"github.com/berth-engine/berth/container/monitor/server"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/oci"
+)
+
+// monitorMain is `berth-oci monitor [--adopt] BUNDLE`: the process beside one
+// container of the engine, which starts it, never a person.
+func monitorMain(args []string) int {
+	err := runMonitor(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "berth-oci:", err)
+		return 1
+	}
+	return 0
+}
+
+func runMonitor(args []string) error {
+	adopt := len(args) > 0 && args[0] == "--adopt"
+	if adopt {
+		args = args[1:]
+	}
+	if len(args) != 1 {
+		return fault.New(fault.Invalid, "monitor: started by berth, with the directory of one bundle")
+	}
+	sealed, err := monitor.IsSealed()
+	if err != nil {
+		return err
+	}
+	if !sealed {
+		return fault.New(fault.Denied, "monitor: not started from a sealed handle; it is started by berth")
+	}
+	cfg, err := monitor.ReadConfig(args[0])
+	if err != nil {
+		return err
+	}
+	unix.CloseOnExec(monitor.FirstFD)
+	first := os.NewFile(monitor.FirstFD, "first connection")
+	rt := engineRuntime{&oci.Runtime{Root: cfg.RuntimeRoot}}
+	if adopt {
+		return server.Adopt(cfg, rt, first)
+	}
+	return server.Run(cfg, rt, first)
+}
+
+// engineRuntime gives package oci the form that the monitor wants.
+type engineRuntime struct{ rt *oci.Runtime }
+
+func (e engineRuntime) Create(ctx context.Context, b server.Bundle) (server.Proc, error) {
+	bundle, err := oci.LoadBundle(b.Dir)
+	if err != nil {
+		return server.Proc{}, err
+	}
+	stdio, done, err := standIn([3]*os.File{b.Stdin, b.Stdout, b.Stderr})
+	if err != nil {
+		return server.Proc{}, err
+	}
+	defer done()
+	p, err := e.rt.Create(ctx, oci.CreateRequest{ID: b.ID, Bundle: bundle, Stdio: stdio})
+	return procOf(p), err
+}
+
+// standIn puts /dev/null where a descriptor is missing: a process with a
+// terminal has none until it is there.
+func standIn(stdio [3]*os.File) ([3]*os.File, func(), error) {
+	done := func() {}
+	for i, f := range stdio {
+		if f != nil {
+			continue
+		}
+		null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+		if err != nil {
+			done()
+			return stdio, nil, err
+		}
+		before := done
+		done = func() { before(); null.Close() }
+		stdio[i] = null
+	}
+	return stdio, done, nil
+}
+
+func procOf(p *oci.Process) server.Proc {
+	if p == nil {
+		return server.Proc{}
+	}
+	return server.Proc{Pid: p.Pid, Pidfd: p.Pidfd, StartTicks: p.StartTicks, Console: p.Console}
+}
+
+func (e engineRuntime) Start(ctx context.Context, id string) error { return e.rt.Start(ctx, id) }
+
+func (e engineRuntime) Exec(ctx context.Context, id string, p *specs.Process, stdio [3]*os.File) (server.Proc, error) {
+	stdio, done, err := standIn(stdio)
+	if err != nil {
+		return server.Proc{}, err
+	}
+	defer done()
+	proc, err := e.rt.Exec(ctx, oci.ExecRequest{ID: id, Process: p, Stdio: stdio})
+	return procOf(proc), err
+}
+
+func (e engineRuntime) Kill(id string, sig int, all bool) error {
+	return e.rt.Kill(id, unix.Signal(sig), all)
+}
+
+func (e engineRuntime) Pause(ctx context.Context, id string) error {
+	return e.rt.Freeze(ctx, id, true)
+}
+
+func (e engineRuntime) Resume(ctx context.Context, id string) error {
+	return e.rt.Freeze(ctx, id, false)
+}
+
+func (e engineRuntime) Delete(ctx context.Context, id string, force bool) error {
+	return e.rt.Delete(ctx, id, force)
+}
+
+func (e engineRuntime) OOMKilled(id string) (bool, error) {
+	m, err := e.rt.Cgroup(id)
+	if err != nil {
+		return false, err
+	}
+	n, err := m.OOMKills()
+	return n > 0, err
+}
+
+func (e engineRuntime) Adopt(_ context.Context, id string) (server.Proc, error) {
+	s, err := e.rt.State(id)
+	if err != nil {
+		return server.Proc{}, err
+	}
+	if s.Status == specs.StateStopped {
+		return server.Proc{}, fault.New(fault.NotRunning, "container %s has ended", id)
+	}
+	return server.Proc{Pid: s.Pid, StartTicks: s.StartTicks}, nil
+}
