@@ -114,9 +114,9 @@ const (
 // multiplexed says how i386 also reaches a call: as function fn of another
 // call. 0: it does not.
 func (s *syscall) multiplexed() (through int32, fn int) {
-	// Such calls have no number of their own or one that came later: with
-	// Linux 4.3 for sockets, 5.1 for the rest.
-	if nr := s.nr[i386]; nr >= 0 && nr < 359 {
+	// Such calls have no number of their own, or a late one: recvmmsg (337) is
+	// the first. Few others come as far as comparing names.
+	if nr := s.nr[i386]; nr >= 0 && nr < 337 {
 		return 0, 0
 	}
 	if i := slices.Index(socketFunctions[:], s.name); i > 0 {

@@ -152,7 +152,7 @@ func splitArgs(args []specs.LinuxSeccompArg) []string {
 // commonProfile makes a profile on whose meaning both agree: known names, no
 // multiplexed ones, and rules with args as commonArgs wants them.
 func commonProfile(s source) *specs.LinuxSeccomp {
-	p := profile(s, "amd64")
+	p := profile(s, "amd64", 12)
 	if p.DefaultAction == specs.ActTrap {
 		p.DefaultAction = specs.ActErrno
 	}
