@@ -2,28 +2,66 @@ package container
 
 import (
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/docker/go-units"
-
 	"github.com/berth-engine/berth/internal/fault"
 )
 
-// ParseSize reads an amount of bytes with a binary unit: 64m, 1.5g, 512.
+// ParseSize reads an amount of bytes with a binary unit: 64m, 1.5g, 512. Whole
+// numbers are exact to the last byte; a fraction is rounded down.
 func ParseSize(s string) (int64, error) {
-	n, err := units.RAMInBytes(s)
-	if err != nil {
-		return 0, fault.As(fault.Invalid, err)
-	}
-	// A product too large for an int64 comes out negative or at its end,
-	// depending on the processor.
-	if n < 0 || n == math.MaxInt64 || strings.ContainsAny(s, "eExXpP_+") {
+	cut := strings.LastIndexAny(s, "0123456789.") + 1
+	num, unit := s[:cut], strings.ToLower(strings.TrimPrefix(s[cut:], " "))
+	whole, frac, hasFrac := strings.Cut(num, ".")
+	if num == "" || whole+frac == "" || !isDigits(whole) || !isDigits(frac) {
 		return 0, invalid("invalid size: '%s'", printable(s))
 	}
-	return n, nil
+	shift, ok := unitShift(unit)
+	if !ok {
+		return 0, invalid("invalid suffix: '%s'", printable(unit))
+	}
+	n, err := strconv.ParseUint("0"+whole, 10, 63)
+	if err != nil || n > math.MaxInt64>>shift {
+		return 0, invalid("invalid size: '%s': too large", printable(s))
+	}
+	n <<= shift
+	if hasFrac {
+		n += fraction(frac, shift)
+	}
+	if n > math.MaxInt64 {
+		return 0, invalid("invalid size: '%s': too large", printable(s))
+	}
+	return int64(n), nil
 }
+
+// fraction is 0.FRAC shifted left: digits beyond the 18th change no byte of
+// the units that there are.
+func fraction(frac string, shift uint) uint64 {
+	frac = frac[:min(len(frac), 18)]
+	n, _ := strconv.ParseUint("0"+frac, 10, 64)
+	ten := uint64(1)
+	for range frac {
+		ten *= 10
+	}
+	hi, lo := bits.Mul64(n, 1<<shift)
+	q, _ := bits.Div64(hi, lo, ten)
+	return q
+}
+
+// unitShift knows k, m, g, t, p, each also as kb and kib, and b for bytes.
+func unitShift(unit string) (uint, bool) {
+	if unit == "" || unit == "b" {
+		return 0, true
+	}
+	i := strings.IndexByte("kmgtp", unit[0])
+	rest := unit[1:]
+	return uint(i+1) * 10, i >= 0 && (rest == "" || rest == "b" || rest == "ib")
+}
+
+func isDigits(s string) bool { return strings.Trim(s, "0123456789") == "" }
 
 // ParseSwap reads --memory-swap: a size, or -1 for no limit.
 func ParseSwap(s string) (int64, error) {
@@ -37,7 +75,7 @@ func ParseSwap(s string) (int64, error) {
 func ParseCPUs(s string) (int64, error) {
 	whole, frac, _ := strings.Cut(s, ".")
 	bad := invalid("failed to parse %s as a rational number", printable(s))
-	if whole+frac == "" || strings.Trim(whole+frac, "0123456789") != "" {
+	if whole+frac == "" || !isDigits(whole+frac) {
 		return 0, bad
 	}
 	frac = strings.TrimRight(frac, "0")
@@ -80,7 +118,7 @@ func ParseCPUSet(s string) ([]int, error) {
 }
 
 func cpuNumber(s string) (int, error) {
-	if s == "" || strings.Trim(s, "0123456789") != "" {
+	if s == "" || !isDigits(s) {
 		return 0, strconv.ErrSyntax
 	}
 	n, err := strconv.ParseUint(s, 10, 16)
@@ -92,21 +130,35 @@ func cpuNumber(s string) (int, error) {
 
 // ParseUlimit reads one --ulimit: name=soft[:hard].
 func ParseUlimit(s string) (Ulimit, error) {
-	u, err := units.ParseUlimit(s)
+	name, limits, ok := strings.Cut(s, "=")
+	if !ok {
+		return Ulimit{}, invalid("invalid ulimit argument: %s", printable(s))
+	}
+	u := Ulimit{Name: name}
+	if err := u.checkName(); err != nil {
+		return Ulimit{}, err
+	}
+	soft, hard, two := strings.Cut(limits, ":")
+	if strings.Contains(hard, ":") {
+		return Ulimit{}, invalid("too many limit value arguments - %s, can only have up to two, `soft[:hard]`", printable(limits))
+	}
+	if !two {
+		hard = soft
+	}
+	var err error
+	if u.Soft, err = strconv.ParseInt(soft, 10, 64); err == nil {
+		u.Hard, err = strconv.ParseInt(hard, 10, 64)
+	}
 	if err != nil {
 		return Ulimit{}, fault.As(fault.Invalid, err)
 	}
-	out := Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard}
-	return out, out.Check()
+	return u, u.Check()
 }
 
 // Check refuses unknown names and limits that contradict each other.
 func (u Ulimit) Check() error {
-	switch u.Name {
-	case "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
-		"nproc", "rss", "rtprio", "rttime", "sigpending", "stack":
-	default:
-		return invalid("invalid ulimit type: %s", printable(u.Name))
+	if err := u.checkName(); err != nil {
+		return err
 	}
 	switch {
 	case u.Soft < -1 || u.Hard < -1:
@@ -117,6 +169,15 @@ func (u Ulimit) Check() error {
 		return invalid("ulimit soft limit must be less than or equal to hard limit: %d > %d", u.Soft, u.Hard)
 	}
 	return nil
+}
+
+func (u Ulimit) checkName() error {
+	switch u.Name {
+	case "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile",
+		"nproc", "rss", "rtprio", "rttime", "sigpending", "stack":
+		return nil
+	}
+	return invalid("invalid ulimit type: %s", printable(u.Name))
 }
 
 // ParseRestart reads --restart: no, always, unless-stopped, on-failure[:N].

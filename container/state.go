@@ -7,19 +7,19 @@ type Event string
 
 // The events of a life:
 //
-//	           Start            Exit
-//	 created ────────► running ──────► exited ──► removing ──► (gone)
-//	    │   ◄─Fail─┐    │  ▲  │Retry     ▲  Remove    │ RemoveFailed
-//	    └──────────┘Pause▼  │  ▼         │Exit        ▼
-//	                   paused  restarting┘           dead
+//	          Start            Exit
+//	created ────────► running ──────► exited ──► removing ──► (gone)
+//	   │   ◄─Fail─┐    │  ▲  │Retry     ▲  Remove    │ RemoveFailed
+//	   └──────────┘Pause▼  │  ▼         │Exit        ▼
+//	                  paused  restarting┘           dead
 const (
-	Start        Event = "start"   // the payload runs
-	Fail         Event = "fail"    // a start did not get as far as the payload
-	Pause        Event = "pause"   // frozen
-	Resume       Event = "resume"  // thawed
-	Exit         Event = "exit"    // the payload ended and is not started again
-	Retry        Event = "retry"   // the payload ended and will be started again after a wait
-	Remove       Event = "remove"  // removal begins
+	Start        Event = "start"  // the payload runs
+	Fail         Event = "fail"   // a start did not get as far as the payload
+	Pause        Event = "pause"  // frozen
+	Resume       Event = "resume" // thawed
+	Exit         Event = "exit"   // the payload ended and is not started again
+	Retry        Event = "retry"  // the payload ended and will be started again after a wait
+	Remove       Event = "remove" // removal begins
 	RemoveFailed Event = "remove failed"
 )
 
