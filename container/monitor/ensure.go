@@ -64,7 +64,18 @@ func Ensure(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 	case status.MonitorAlive():
 		return nil, fault.New(fault.Unavailable, "the monitor of %s (process %d) does not answer", cfg.ID, status.MonitorPid)
 	case status.Alive():
-		return adopt(ctx, exe, bundleDir)
+		c, aerr := adopt(ctx, exe, bundleDir)
+		if aerr == nil || status.Alive() {
+			return c, aerr
+		}
+		// It ended under the adopter's hands.
+		if status, err = container.ReadStatus(cfg.StatusFile); err != nil {
+			return nil, err
+		}
+		if !live(status.State) || status.MonitorAlive() {
+			return nil, aerr
+		}
+		fallthrough
 	default:
 		if err := bury(cfg.StatusFile, status); err != nil {
 			return nil, err

@@ -31,7 +31,6 @@ const (
 	Failed = "error"
 	Ended  = "ended"  // Exit is set
 	Credit = "credit" // Bytes of stdin were taken by the payload
-	Closed = "closed" // no more output comes to an attached client
 )
 
 // Message is a request or a reply.
