@@ -46,25 +46,21 @@ type ref struct{ at, to int }
 
 // Assemble lowers a plan to ops. It is pure: addresses are offsets until Start.
 func Assemble(p *plan.Plan) (*Program, error) {
-	pr := &Program{plan: p}
-	step := 0
-	for _, ph := range p.Phases {
-		for _, s := range ph.Steps {
-			for _, c := range s.Calls() {
-				o, err := pr.op(c)
-				if err != nil {
-					return nil, fault.Op("assemble", s.String(), err)
-				}
-				o.step = uint16(step)
-				pr.ops = append(pr.ops, o)
+	pr := &Program{plan: p, ops: make([]op, 0, 1024), data: make([]byte, 0, 32<<10)}
+	for step, calls := range p.Lower() {
+		for i := range calls {
+			o, err := pr.op(&calls[i])
+			if err != nil {
+				return nil, fault.Op("assemble", calls[i].Name, err)
 			}
-			step++
+			o.step = uint16(step)
+			pr.ops = append(pr.ops, o)
 		}
 	}
 	return pr, nil
 }
 
-func (pr *Program) op(c plan.Call) (op, error) {
+func (pr *Program) op(c *plan.Call) (op, error) {
 	o := op{nr: c.Nr, into: -1, skip: c.Skip}
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
@@ -87,13 +83,13 @@ func (pr *Program) op(c plan.Call) (op, error) {
 	case c.Nr == unix.SYS_EXECVE:
 		o.kind = opExec
 	}
-	for i, a := range c.Args {
-		pr.arg(&o, i, a)
+	for i := range c.Args {
+		pr.arg(&o, i, &c.Args[i])
 	}
 	return o, nil
 }
 
-func (pr *Program) arg(o *op, i int, a plan.Arg) {
+func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 	switch a.Kind {
 	case plan.Number:
 		o.arg[i] = uintptr(a.N)

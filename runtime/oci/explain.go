@@ -72,6 +72,9 @@ func explainCgroup(w io.Writer, m cgroup.Manager, s *specs.Spec, v cgroup.Versio
 			return err
 		}
 	}
+	if v == cgroup.Hybrid {
+		v = cgroup.V1 // where a hybrid has its controllers
+	}
 	files, err := cgroup.Files(s.Linux.Resources, v)
 	if err != nil {
 		return err

@@ -261,6 +261,12 @@ func (r *Runtime) end(ctx context.Context, s *State) error {
 			defer pollDeath(ctx, fd)
 		}
 	}
+	// As a rule the group is empty: one try without patience is enough.
+	now, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := m.Remove(now); !errors.Is(err, fault.Conflict) {
+		return err
+	}
 	// A process of a shared pid namespace does not end with its first one.
 	if err := m.Kill(); err != nil {
 		return err

@@ -23,9 +23,9 @@ func (p *Plan) Explain(w io.Writer, o ExplainOptions) error {
 	n := 0
 	for _, ph := range p.Phases {
 		for _, s := range ph.Steps {
+			e.line(ph.Name, fmt.Sprintf("%02d", n+1), s.String())
+			e.raw(p.Lower()[n])
 			n++
-			e.line(ph.Name, fmt.Sprintf("%02d", n), s.String())
-			e.raw(s)
 		}
 	}
 	return e.err
@@ -57,11 +57,11 @@ func (e *explainer) line(phase, n, what string) {
 	}
 }
 
-func (e *explainer) raw(s Step) {
+func (e *explainer) raw(calls []Call) {
 	if !e.calls || e.err != nil {
 		return
 	}
-	for _, c := range s.Calls() {
+	for _, c := range calls {
 		if _, e.err = fmt.Fprintf(e.w, "                  %s\n", visible(c.String())); e.err != nil {
 			return
 		}

@@ -1,8 +1,9 @@
 package plan
 
 import (
-	"slices"
+	"bytes"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -102,17 +103,20 @@ func (FreshRoot) Calls() []Call {
 // before the working directory is entered, and after the filter nothing is
 // called but capset and exec, which ends the plan.
 func (p *Plan) Verify() error {
-	v := verifier{filled: map[Slot]bool{Sync: true}}
+	var v verifier
+	v.filled[Sync] = true
 	for _, in := range p.Inputs {
 		if in.FD >= SlotBase {
 			v.filled[Slot(in.FD-SlotBase)] = true
 		}
 	}
+	n := 0
 	for _, ph := range p.Phases {
 		for _, s := range ph.Steps {
-			if err := v.step(s); err != nil {
+			if err := v.step(s, p.Lower()[n]); err != nil {
 				return fault.Op("verify plan: "+ph.Name, s.String(), err)
 			}
+			n++
 		}
 	}
 	if !v.done {
@@ -122,13 +126,13 @@ func (p *Plan) Verify() error {
 }
 
 type verifier struct {
-	filled           map[Slot]bool
+	filled           [256]bool
 	point            Point
 	closed, filtered bool
 	done             bool
 }
 
-func (v *verifier) step(s Step) error {
+func (v *verifier) step(s Step, calls []Call) error {
 	if v.done {
 		return fault.New(fault.Internal, "comes after exec")
 	}
@@ -146,25 +150,25 @@ func (v *verifier) step(s Step) error {
 		}
 	case Seccomp:
 		v.filtered = true
-		return v.calls(s)
+		return v.calls(calls)
 	case Exec:
 		v.done = true
-		return v.calls(s)
+		return v.calls(calls)
 	}
 	if _, caps := s.(SetCaps); v.filtered && !caps {
 		return fault.New(fault.Internal, "comes after the filter")
 	}
-	return v.calls(s)
+	return v.calls(calls)
 }
 
-func (v *verifier) calls(s Step) error {
-	calls := s.Calls()
-	for i, c := range calls {
+func (v *verifier) calls(calls []Call) error {
+	for i := range calls {
+		c := &calls[i]
 		if i+1+int(c.Skip) > len(calls) {
 			return fault.New(fault.Internal, "%s skips past its step", c.Name)
 		}
-		for _, a := range c.Args {
-			if err := v.arg(c, a); err != nil {
+		for n := range c.Args {
+			if err := v.arg(c, &c.Args[n]); err != nil {
 				return err
 			}
 		}
@@ -175,22 +179,32 @@ func (v *verifier) calls(s Step) error {
 	return nil
 }
 
-func (v *verifier) arg(c Call, a Arg) error {
+func (v *verifier) arg(c *Call, a *Arg) error {
 	switch a.Kind {
 	case InSlot:
 		if !v.filled[Slot(a.N)] {
 			return fault.New(fault.Internal, "%s uses empty slot %s", c.Name, Slot(a.N))
 		}
 	case Text:
-		if slices.Contains(a.Data[:len(a.Data)-1], 0) {
+		if bytes.IndexByte(a.Data[:len(a.Data)-1], 0) >= 0 {
 			return fault.New(fault.Invalid, "%s: a string has a NUL byte: %q", c.Name, a.Data)
 		}
 	case Strings:
 		for _, w := range a.List {
-			if slices.Contains([]byte(w), 0) {
+			if strings.IndexByte(w, 0) >= 0 {
 				return fault.New(fault.Invalid, "process.args, process.env: a string has a NUL byte: %q", w)
 			}
 		}
 	}
 	return nil
+}
+
+// SetArgs replaces the argument list of the payload but not its path: hooks
+// name both.
+func (p *Plan) SetArgs(args []string) {
+	last := &p.Phases[len(p.Phases)-1]
+	e := last.Steps[0].(Exec)
+	e.Args = args
+	last.Steps = []Step{e}
+	p.lowered = nil
 }

@@ -12,6 +12,8 @@ type Plan struct {
 	Clone  Clone
 	Inputs []Input
 	Phases []Phase
+
+	lowered [][]Call // by step; see Lower
 }
 
 // Clone is the birth of the child.
@@ -72,6 +74,20 @@ func (p *Plan) Steps() int {
 		n += len(ph.Steps)
 	}
 	return n
+}
+
+// Lower returns the system calls of each step, in order. The result is kept:
+// checking, assembling and printing use the same calls.
+func (p *Plan) Lower() [][]Call {
+	if p.lowered == nil {
+		p.lowered = make([][]Call, 0, p.Steps())
+		for _, ph := range p.Phases {
+			for _, s := range ph.Steps {
+				p.lowered = append(p.lowered, s.Calls())
+			}
+		}
+	}
+	return p.lowered
 }
 
 // At returns step n, counted from 0 over all phases, and its phase.
