@@ -251,7 +251,9 @@ func TestSpecRefuses(t *testing.T) {
 			h.ProcessLabel = "u:r:t:s0"
 		}, fault.Unsupported, "relabelling"},
 
-		{"device", set(func(r *container.Request) { r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/x", Perms: "r"}} }), fault.Invalid, `error gathering device information while adding custom device "/dev/x"`},
+		{"device", set(func(r *container.Request) {
+			r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/x", Perms: "r"}}
+		}), fault.Invalid, `error gathering device information while adding custom device "/dev/x"`},
 		{"device over a node", func(r *container.Request, h *Host) {
 			r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/null", Perms: "r"}}
 			h.Devices = map[string][]specs.LinuxDevice{"/dev/x": {{Path: "/dev/x", Type: "c"}}}
@@ -260,7 +262,9 @@ func TestSpecRefuses(t *testing.T) {
 			r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/../proc/x", Perms: "r"}}
 			h.Devices = map[string][]specs.LinuxDevice{"/dev/x": {{Path: "/dev/x", Type: "c"}}}
 		}, fault.Invalid, "invalid device path"},
-		{"device perms", set(func(r *container.Request) { r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/x", Perms: "x"}} }), fault.Invalid, "bad mode"},
+		{"device perms", set(func(r *container.Request) {
+			r.Devices = []container.Device{{Host: "/dev/x", Container: "/dev/x", Perms: "x"}}
+		}), fault.Invalid, "bad mode"},
 		{"device rule", set(func(r *container.Request) { r.DeviceRules = []string{"zz"} }), fault.Invalid, "invalid device cgroup format 'zz'"},
 
 		{"sysctl of the machine", sysctl("kernel.core_pattern", "|/x"), fault.Invalid, "sysctl 'kernel.core_pattern' is not allowed"},
