@@ -32,7 +32,7 @@ func Apply(ctx context.Context, dir string, r io.Reader, o Options) (Result, err
 		ctx:  ctx,
 		tree: t,
 		tar:  tar.NewReader(buffered),
-		who:  whoami(),
+		who:  t.who,
 		dirs: map[string]*dirMeta{},
 		buf:  make([]byte, copySize),
 
@@ -105,7 +105,7 @@ func (a *applier) run() error {
 			return fault.New(fault.TooLarge, "the layer has more than %d entries", a.maxEntries)
 		}
 		if err := a.entry(h); err != nil {
-			return fault.Op("entry", strconv.Quote(h.Name), err)
+			return fault.Op("entry", quote(h.Name), err)
 		}
 	}
 }
@@ -176,7 +176,7 @@ func (a *applier) make(h *tar.Header, fd int, base, name string) error {
 // skip notes an entry that is left out.
 func (a *applier) skip(h *tar.Header, why string) {
 	if len(a.res.Skipped) < maxNotes {
-		a.res.Skipped = append(a.res.Skipped, strconv.Quote(h.Name)+": "+why)
+		a.res.Skipped = append(a.res.Skipped, quote(h.Name)+": "+why)
 	}
 }
 

@@ -35,7 +35,7 @@ func Decompress(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, fault.Op("layer.decompress", "", fault.As(fault.Damaged, err))
 	}
-	out := &Reader{in: in, ratio: DefaultRatio}
+	out := &Reader{in: in, free: ratioFree, ratio: DefaultRatio}
 	if plain == nil {
 		out.next = br
 	} else {
@@ -79,6 +79,7 @@ type Reader struct {
 	next  io.Reader
 	ahead *ahead // nil for plain input
 	out   int64
+	free  int64 // bytes that ratio does not count
 	ratio int64
 }
 
@@ -89,7 +90,7 @@ func (r *Reader) SetRatio(n int) { r.ratio = int64(n) }
 func (r *Reader) Read(p []byte) (int, error) {
 	n, err := r.next.Read(p)
 	r.out += int64(n)
-	if r.ahead != nil && r.ratio > 0 && r.out > ratioFree && r.out/r.ratio > r.in.count() {
+	if r.ahead != nil && r.ratio > 0 && r.out > r.free && r.out/r.ratio > r.in.count() {
 		return n, fault.New(fault.TooLarge, "layer.decompress: more than %d times the compressed size", r.ratio)
 	}
 	if err != nil && !errors.Is(err, io.EOF) && r.ahead != nil && !r.in.failed() {

@@ -160,7 +160,7 @@ func (a *applier) link(h *tar.Header, fd int, base string) error {
 	case tbase == "" || err == nil && st.Mode&unix.S_IFMT == unix.S_IFDIR:
 		return fault.New(fault.Invalid, "hard link to a directory")
 	case errors.Is(err, unix.ENOENT), err == nil && isWhiteout(st):
-		return fault.New(fault.Invalid, "hard link to %q, which this layer does not have", h.Linkname)
+		return fault.New(fault.Invalid, "hard link to %s, which this layer does not have", quote(h.Linkname))
 	case err != nil:
 		return err
 	}

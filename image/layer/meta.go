@@ -109,7 +109,7 @@ func (a *applier) finishDirs() error {
 			return err
 		}
 		if err := a.finishDir(name, a.dirs[name]); err != nil {
-			return fault.Op("entry", strconv.Quote(name), err)
+			return fault.Op("entry", quote(name), err)
 		}
 	}
 	return nil
@@ -168,7 +168,7 @@ func setXattrs(fd int, h *tar.Header) error {
 			continue // a file system without them; a capability must not be lost
 		}
 		if err != nil {
-			return fault.Op("set attribute", strconv.Quote(attr), err)
+			return fault.Op("set attribute", quote(attr), err)
 		}
 	}
 	return nil

@@ -2,6 +2,7 @@ package layer
 
 import (
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -42,6 +43,16 @@ func cleanName(raw string) (string, error) {
 		}
 	}
 	return path.Clean("/" + raw)[1:], nil
+}
+
+// quote makes a name from a tar fit for a message: on one line, harmless to a
+// terminal, and not endless.
+func quote(name string) string {
+	const longest = 200
+	if len(name) > longest {
+		return strconv.Quote(name[:longest]) + "…"
+	}
+	return strconv.Quote(name)
 }
 
 // split cuts a clean name into directory ("" is the root) and last component.

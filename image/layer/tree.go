@@ -21,6 +21,7 @@ type tree struct {
 	stale bool // something was removed: forget the cache before the next entry
 	made  map[string]bool
 	style Style
+	who   identity
 }
 
 type openDir struct {
@@ -131,11 +132,16 @@ func (t *tree) makeDirs(name string) (int, error) {
 }
 
 func (t *tree) makeDir(fd int, base, path string) (int, error) {
-	if _, err := t.mkdir(fd, base, mkdirPerm); err != nil {
+	fresh, err := t.mkdir(fd, base, mkdirPerm)
+	if err != nil {
 		return -1, err
 	}
 	t.note(path)
-	return under.OpenAt(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0, under.Beneath)
+	d, err := under.OpenAt(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0, under.Beneath)
+	if err == nil && fresh && !t.who.exact(mkdirPerm) {
+		err = unix.Fchmod(d, mkdirPerm)
+	}
+	return d, err
 }
 
 // mkdir makes base in fd. A directory that is there stays and is not fresh;
@@ -201,5 +207,5 @@ func newTree(dir string, style Style) (*tree, error) {
 	if err != nil {
 		return nil, fault.Op("open", dir, err)
 	}
-	return &tree{root: fd, style: style, made: map[string]bool{}, cache: make([]openDir, 0, cachedDirs)}, nil
+	return &tree{root: fd, style: style, who: whoami(), made: map[string]bool{}, cache: make([]openDir, 0, cachedDirs)}, nil
 }
