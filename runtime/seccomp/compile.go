@@ -24,6 +24,9 @@ func compile(p *specs.LinuxSeccomp, arch string) (*Filter, error) {
 	if !ok {
 		return nil, fault.New(fault.Unsupported, "no system call table for %s", arch)
 	}
+	if p == nil {
+		return nil, fault.New(fault.Invalid, "linux.seccomp: there is no profile")
+	}
 	q, err := resolve(p, "linux.seccomp.")
 	if err != nil {
 		return nil, err

@@ -34,6 +34,7 @@ func TestCompileRefuses(t *testing.T) {
 		kind fault.Kind
 		want string // in the message
 	}{
+		{"nothing", nil, fault.Invalid, "there is no profile"},
 		{"no default", &specs.LinuxSeccomp{}, fault.Invalid, `linux.seccomp.defaultAction: unknown action ""`},
 		{"default notify", &specs.LinuxSeccomp{DefaultAction: specs.ActNotify}, fault.Invalid, "SCMP_ACT_NOTIFY cannot be used as default action"},
 		{

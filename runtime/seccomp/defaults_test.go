@@ -130,6 +130,18 @@ func TestDefaultDecides(t *testing.T) {
 	}
 }
 
+func TestDefaultCompilesEverywhere(t *testing.T) {
+	for _, m := range machines {
+		p := Default(Host{Arch: m.goarch, Kernel: [2]int{6, 18}})
+		if _, err := Compile(p, m.goarch); err != nil {
+			t.Errorf("%s: %v", m.goarch, err)
+		}
+		if p.Architectures[0] != abiNames[m.abis[0]] || slices.Contains(p.Architectures, specs.ArchX32) {
+			t.Errorf("%s: architectures %v", m.goarch, p.Architectures)
+		}
+	}
+}
+
 // TestDefaultNamesExist finds misspelt names: each has a number somewhere.
 func TestDefaultNamesExist(t *testing.T) {
 	all := slices.Clone(ordinary[:])

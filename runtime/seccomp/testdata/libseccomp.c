@@ -56,7 +56,6 @@ int main(void)
 			if (!ctx)
 				die("init", -ENOMEM);
 			seccomp_attr_set(ctx, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-			seccomp_attr_set(ctx, SCMP_FLTATR_API_TSKIP, 0);
 		} else if (!strncmp(line, "arch ", 5)) {
 			rc = seccomp_arch_add(ctx, seccomp_arch_resolve_name(line + 5));
 			if (rc < 0 && rc != -EEXIST)
