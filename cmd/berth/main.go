@@ -1,0 +1,17 @@
+// Command berth runs containers.
+//
+// The commands themselves are in package cli, which berth-doc shares.
+package main
+
+import (
+	"os"
+
+	"github.com/berth-engine/berth/cmd/berth/cli"
+)
+
+// version is set by the linker: -X main.version=...
+var version = "unknown"
+
+func main() {
+	os.Exit(cli.Main(version, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+}

@@ -1,0 +1,183 @@
+package engine
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/container/bundle"
+	"github.com/berth-engine/berth/container/monitor"
+	"github.com/berth-engine/berth/image"
+	"github.com/berth-engine/berth/internal/disk"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
+	"github.com/berth-engine/berth/snapshot"
+)
+
+// RootfsFile is the file beside config.json with the mounts that make the
+// root file system, a list of mount.Mount, upper first.
+const RootfsFile = "rootfs.json"
+
+// parts is a bundle before it is written.
+type parts struct {
+	dir      string // containers/ID/bundle
+	durable  bool
+	spec     *specs.Spec
+	rootfs   []mount.Mount // nil: the spec's root is used as it is
+	monitor  monitor.Config
+	files    map[string]string // path -> content, mounted below /etc
+	makeDirs []string          // missing sources of -v
+	warnings []string
+}
+
+func configOf(img *image.Image) *ocispec.Image {
+	if img == nil {
+		return nil
+	}
+	return &img.Config
+}
+
+func (r *rooms) bundleDir(records *container.Store, id string) string {
+	return filepath.Join(records.Dir(id), "bundle")
+}
+
+// plan decides what the bundle of rec will say. It reads the machine and
+// writes nothing.
+func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) (*parts, error) {
+	if err := r.cfg.Fail("plan"); err != nil {
+		return nil, err
+	}
+	records, err := r.records()
+	if err != nil {
+		return nil, err
+	}
+	b := &parts{dir: r.bundleDir(records, rec.ID), durable: !rec.Request.Remove, files: map[string]string{}}
+	if rec.Snapshot != "" {
+		trees, err := r.trees()
+		if err != nil {
+			return nil, err
+		}
+		if b.rootfs, err = trees.Mounts(snapshot.Key(rec.Snapshot)); err != nil {
+			return nil, err
+		}
+	}
+	return b, r.fill(b, rec, img, detached)
+}
+
+// fill completes a plan whose root file system is known.
+func (r *rooms) fill(b *parts, rec *container.Container, img *image.Image, detached bool) error {
+	h, err := r.facts(b, rec, img)
+	if err != nil {
+		return err
+	}
+	if b.spec, err = bundle.Spec(&rec.Request, configOf(img), h); err != nil {
+		return err
+	}
+	b.makeDirs = missingSources(&rec.Request)
+	b.monitor, err = r.monitorConfig(b, rec, img, detached)
+	return err
+}
+
+// missingSources are the host directories that -v makes.
+func missingSources(r *container.Request) []string {
+	var dirs []string
+	for _, m := range r.Mounts {
+		if m.Type == "bind" && m.MakeSource {
+			if _, err := os.Stat(m.Source); os.IsNotExist(err) {
+				dirs = append(dirs, m.Source)
+			}
+		}
+	}
+	return dirs
+}
+
+func (r *rooms) monitorConfig(b *parts, rec *container.Container, img *image.Image, detached bool) (monitor.Config, error) {
+	records, err := r.records()
+	if err != nil {
+		return monitor.Config{}, err
+	}
+	q := &rec.Request
+	m := monitor.Config{
+		ID: rec.ID, Bundle: b.dir, RunDir: r.runDir(rec.ID),
+		StatusFile: records.StatusFile(rec.ID), LogFile: r.logFile(records, rec),
+		LogMaxSize: q.Log.MaxSize, LogMaxFile: q.Log.MaxFile,
+		TTY: q.TTY, OpenStdin: q.OpenStdin, StdinOnce: q.OpenStdin && !detached,
+		PIDFile: q.PIDFile, Restart: q.Restart, Remove: q.Remove,
+		RuntimeRoot: filepath.Join(r.cfg.State, "oci"),
+	}
+	if m.LogMaxSize == 0 {
+		m.LogMaxSize = 10 << 20
+	}
+	if m.LogMaxFile == 0 {
+		m.LogMaxFile = 5
+	}
+	if m.StopSignal, err = bundle.StopSignal(q, configOf(img)); err != nil {
+		return m, err
+	}
+	if q.Remove {
+		self, err := r.self()
+		if err != nil {
+			return m, fault.Op("engine.create", rec.ID, err)
+		}
+		m.Reaper = []string{self, "--root", r.cfg.Root, "--state", r.cfg.State, "reap", rec.ID}
+	}
+	return m, nil
+}
+
+// logFile is "" for the driver none.
+func (r *rooms) logFile(records *container.Store, rec *container.Container) string {
+	if rec.Request.Log.Driver == "none" {
+		return ""
+	}
+	return filepath.Join(records.Dir(rec.ID), "container.log")
+}
+
+// write puts a planned bundle on disk. What it makes lies below the record's
+// directory and goes with it; missing sources of -v are the user's and stay.
+func (r *rooms) write(b *parts) error {
+	if err := r.cfg.Fail("bundle"); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Join(b.dir, "rootfs"), 0o700); err != nil {
+		return err
+	}
+	for path, text := range b.files {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	for _, dir := range b.makeDirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return fault.Op("make the source of -v", "", err)
+		}
+	}
+	if b.rootfs != nil {
+		if err := b.json(RootfsFile, b.rootfs); err != nil {
+			return err
+		}
+	}
+	if err := b.json("config.json", b.spec); err != nil {
+		return err
+	}
+	if err := r.cfg.Fail("monitor config"); err != nil {
+		return err
+	}
+	// last: a bundle is whole when this file is there
+	return b.json(monitor.ConfigFile, b.monitor)
+}
+
+func (b *parts) json(name string, v any) error {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return fault.Op("encode", name, err)
+	}
+	path := filepath.Join(b.dir, name)
+	if b.durable {
+		return disk.WriteDurable(path, data, 0o600)
+	}
+	return disk.Write(path, data, 0o600)
+}

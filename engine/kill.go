@@ -1,0 +1,66 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// KillRequest sends a signal to a container's first process.
+type KillRequest struct {
+	Name   string
+	Signal string // "" is SIGKILL
+}
+
+// Kill sends the signal. SIGKILL also waits for the end, so that what follows
+// finds the container stopped. A stop signal counts as a manual stop: the
+// restart policy does not bring the container back.
+func (c *Containers) Kill(ctx context.Context, q KillRequest) error {
+	rec, err := c.Find(q.Name)
+	if err != nil {
+		return err
+	}
+	sig := syscall.SIGKILL
+	if q.Signal != "" {
+		n, err := container.ParseSignal(q.Signal)
+		if err != nil {
+			return err
+		}
+		sig = syscall.Signal(n)
+	}
+	conn, err := c.running(ctx, rec)
+	if err != nil {
+		return cannotKill(rec, err)
+	}
+	defer conn.Close()
+	stop, err := c.stopSignal(rec, "")
+	if err != nil {
+		return err
+	}
+	if sig == syscall.SIGKILL || sig == stop {
+		if err := conn.StopRestarting(ctx); err != nil {
+			return cannotKill(rec, err)
+		}
+	}
+	if sig != syscall.SIGKILL {
+		return cannotKill(rec, conn.Signal(ctx, sig))
+	}
+	if err := conn.SignalAll(ctx, sig); err != nil {
+		return cannotKill(rec, err)
+	}
+	done, err := ended(ctx, conn, rec, 10)
+	if errors.Is(err, fault.Unavailable) || (err == nil && done) {
+		return nil
+	}
+	return err
+}
+
+func cannotKill(rec *container.Container, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.Op("cannot kill container: "+rec.Name, "", err)
+}

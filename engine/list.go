@@ -1,0 +1,81 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/snapshot"
+)
+
+// ListRequest chooses containers.
+type ListRequest struct {
+	All     bool
+	Last    int // the n newest, whatever their state; 0 is no limit
+	Size    bool
+	Filters map[string][]string
+}
+
+// Item is a container in a list.
+type Item struct {
+	*container.Container
+	Status container.Status
+	Size   int64 // of the writable tree, with ListRequest.Size
+}
+
+// List returns containers, newest first. Damaged records are left out and
+// named in the error; the list is good all the same.
+func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
+	records, err := c.records()
+	if err != nil {
+		return nil, err
+	}
+	recs, damage := records.List()
+	if recs == nil && damage != nil {
+		return nil, damage
+	}
+	match, err := c.filter(q.Filters, recs)
+	if err != nil {
+		return nil, err
+	}
+	all := q.All || q.Last > 0 || len(q.Filters["status"]) > 0 || len(q.Filters["exited"]) > 0
+	statuses := records.Statuses(recs)
+	var out []Item
+	for i, rec := range slices.Backward(recs) {
+		s := statuses[i]
+		if alive(s.State) {
+			if s, err = c.check(ctx, rec.ID, s); err != nil {
+				s.Error = err.Error()
+			}
+		}
+		it := Item{Container: rec, Status: s}
+		if (!all && !alive(s.State)) || !match(it) {
+			continue
+		}
+		if q.Size {
+			it.Size = c.size(rec)
+		}
+		if out = append(out, it); q.Last > 0 && len(out) == q.Last {
+			break
+		}
+	}
+	return out, damage
+}
+
+// size is best effort: a tree that is being removed has none.
+func (r *rooms) size(rec *container.Container) int64 {
+	if rec.Snapshot == "" {
+		return 0
+	}
+	trees, err := r.trees()
+	if err != nil {
+		return 0
+	}
+	n, err := trees.Usage(snapshot.Key(rec.Snapshot))
+	if err != nil && !errors.Is(err, fault.NotFound) {
+		return 0
+	}
+	return n
+}

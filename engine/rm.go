@@ -1,0 +1,181 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+	"time"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/snapshot"
+)
+
+// RemoveRequest asks for a container's end.
+type RemoveRequest struct {
+	Name  string
+	Force bool // kill it if it runs
+}
+
+// Remove deletes a container: run directory, writable tree, logs, record.
+// Every step may be done already; who is killed in between is finished by the
+// next rm, since the record goes last.
+func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
+	rec, err := c.findDamaged(q.Name)
+	if err != nil {
+		return err
+	}
+	s, err := c.truth(ctx, rec.ID)
+	if err != nil && !q.Force {
+		return err
+	}
+	if alive(s.State) {
+		if !q.Force {
+			_, err := container.Next(s.State, container.Remove)
+			return fault.New(fault.Conflict, "cannot remove container %q: %w", "/"+rec.Name, err)
+		}
+		if err := c.killForRemoval(ctx, rec); err != nil {
+			return err
+		}
+	}
+	return c.remove(ctx, rec)
+}
+
+// findDamaged also finds a container whose record cannot be read, by full id.
+func (c *Containers) findDamaged(name string) (*container.Container, error) {
+	rec, err := c.Find(name)
+	if err != nil && errors.Is(err, fault.Damaged) && container.ValidID(name) {
+		return &container.Container{ID: name, Snapshot: name}, nil
+	}
+	return rec, err
+}
+
+// killForRemoval ends a container and waits until its monitor has recorded it.
+func (c *Containers) killForRemoval(ctx context.Context, rec *container.Container) error {
+	conn, err := c.running(ctx, rec)
+	if errors.Is(err, fault.NotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.StopRestarting(ctx); err != nil && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
+		return err
+	}
+	if err := conn.SignalAll(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, killPatience)
+	defer cancel()
+	// With --rm this client takes the removal over, so that it is done when we return.
+	if _, _, err := conn.Reap(ctx); err == nil {
+		return nil
+	}
+	_, err = c.await(ctx, rec)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
+	}
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fault.NotRunning) {
+		return nil
+	}
+	return err
+}
+
+// killPatience is how long a payload may take to die of SIGKILL.
+const killPatience = 10 * time.Second
+
+// Reap removes a --rm container that has ended; monitors have it called when
+// no client is there to do it.
+func (c *Containers) Reap(ctx context.Context, id string) error {
+	if !container.ValidID(id) {
+		return fault.New(fault.Invalid, "reap: %q is no full id", id)
+	}
+	rec, err := c.findDamaged(id)
+	if err != nil {
+		return err
+	}
+	if !rec.Request.Remove {
+		return fault.New(fault.Conflict, "container %s was not made with --rm", id)
+	}
+	// The monitor that calls us may still be on its way out.
+	s, err := container.ReadStatus(mustRecords(c).StatusFile(id))
+	if err == nil && alive(s.State) {
+		return fault.New(fault.Conflict, "container %s is running", id)
+	}
+	return c.remove(ctx, rec)
+}
+
+func mustRecords(c *Containers) *container.Store {
+	records, _ := c.records() // findDamaged has opened it
+	return records
+}
+
+// finish removes a --rm container after its end. When another client was first
+// to offer the removal, ours waits for the container's lock and finds nothing.
+func (c *Containers) finish(ctx context.Context, rec *container.Container, _ bool) error {
+	err := c.remove(context.WithoutCancel(ctx), rec)
+	if errors.Is(err, fault.NotFound) {
+		return nil
+	}
+	return err
+}
+
+func (c *Containers) remove(ctx context.Context, rec *container.Container) error {
+	records, err := c.records()
+	if err != nil {
+		return err
+	}
+	if rec.Name != "" { // a damaged record has no lock worth taking
+		lock, err := c.lock(records, rec)
+		if err != nil {
+			return err
+		}
+		defer lock.Close()
+		// somebody may have started it while we waited
+		if s, err := c.truth(ctx, rec.ID); err == nil && alive(s.State) {
+			return fault.New(fault.Conflict, "container %s was started again", rec.Name)
+		}
+	}
+	if err := c.cfg.Fail("remove run directory"); err != nil {
+		return err
+	}
+	if err := c.removeRunDir(rec.ID); err != nil {
+		return err
+	}
+	if err := c.cfg.Fail("remove snapshot"); err != nil {
+		return err
+	}
+	if err := c.removeTree(rec.Snapshot); err != nil {
+		return err
+	}
+	if err := c.cfg.Fail("remove record"); err != nil {
+		return err
+	}
+	return records.Remove(rec.ID)
+}
+
+func (r *rooms) removeRunDir(id string) error {
+	dir := r.runDir(id)
+	if err := unmountShm(dir); err != nil {
+		return err
+	}
+	return os.RemoveAll(dir)
+}
+
+func (r *rooms) removeTree(key string) error {
+	if key == "" {
+		return nil
+	}
+	trees, err := r.trees()
+	if err != nil {
+		return err
+	}
+	err = trees.Remove(snapshot.Key(key))
+	if errors.Is(err, fault.NotFound) || errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,154 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/container/monitor"
+	"github.com/berth-engine/berth/internal/disk"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// Start starts a container that does not run. One that runs is left alone.
+func (c *Containers) Start(ctx context.Context, name string) error {
+	rec, err := c.Find(name)
+	if err != nil {
+		return err
+	}
+	conn, err := c.launch(ctx, rec, Streams{})
+	if errors.Is(err, errAlready) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// errAlready: somebody started it before.
+var errAlready = fault.New(fault.Conflict, "container is already running")
+
+// launch starts rec with the streams attached and returns the connection to
+// its monitor. One start at a time: the lock is on the container.
+func (c *Containers) launch(ctx context.Context, rec *container.Container, s Streams) (*monitor.Conn, error) {
+	records, err := c.records()
+	if err != nil {
+		return nil, err
+	}
+	lock, err := c.lock(records, rec)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	if err := c.startable(ctx, records, rec); err != nil {
+		return nil, err
+	}
+	return c.spawn(ctx, rec, s)
+}
+
+// lock serialises starting and removing a container.
+func (c *Containers) lock(records *container.Store, rec *container.Container) (*disk.Lock, error) {
+	dir := records.Dir(rec.ID)
+	lock, err := disk.Acquire(filepath.Join(dir, "start.lock"), true)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, "No such container: %s", rec.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Lstat(filepath.Join(dir, "config.json")); err != nil { // removed while we waited
+		lock.Close()
+		return nil, fault.New(fault.NotFound, "No such container: %s", rec.ID)
+	}
+	return lock, nil
+}
+
+func (c *Containers) startable(ctx context.Context, records *container.Store, rec *container.Container) error {
+	if err := c.whole(records, rec); err != nil {
+		return err
+	}
+	s, err := c.truth(ctx, rec.ID)
+	if err != nil {
+		return err
+	}
+	if s.State == container.Running || s.State == container.Restarting {
+		return errAlready
+	}
+	if _, err := container.Next(s.State, container.Start); err != nil {
+		return err
+	}
+	return c.rejoin(rec)
+}
+
+// rejoin renews the bundle of a container that shares namespaces of another:
+// their paths are of the other's present process.
+func (c *Containers) rejoin(rec *container.Container) error {
+	if !joins(&rec.Request) {
+		return nil
+	}
+	img, err := c.imageOf(rec)
+	if err != nil {
+		return err
+	}
+	records, err := c.records()
+	if err != nil {
+		return err
+	}
+	old, err := monitor.ReadConfig(c.bundleDir(records, rec.ID))
+	if err != nil {
+		return err
+	}
+	b, err := c.plan(rec, img, !old.StdinOnce)
+	if err != nil {
+		return err
+	}
+	return c.write(b)
+}
+
+func joins(r *container.Request) bool {
+	for _, mode := range []string{r.Network, r.PID, r.IPC} {
+		if strings.HasPrefix(mode, "container:") {
+			return true
+		}
+	}
+	return false
+}
+
+// spawn starts the monitor and through it the payload.
+func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Streams) (*monitor.Conn, error) {
+	records, err := c.records()
+	if err != nil {
+		return nil, err
+	}
+	exe, err := c.runtime()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.cfg.Fail("run directory"); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.runDir(rec.ID), 0o700); err != nil {
+		return nil, err
+	}
+	if rec.Request.IPC == "shareable" {
+		if err := mountShm(filepath.Join(c.runDir(rec.ID), shmDir), rec.Request.ShmSize); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.cfg.Fail("monitor"); err != nil {
+		return nil, err
+	}
+	conn, err := monitor.Spawn(ctx, exe, c.bundleDir(records, rec.ID))
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Start(ctx, s.attach(rec)); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return conn, nil
+}

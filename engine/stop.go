@@ -1,0 +1,131 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"syscall"
+	"time"
+
+	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/container/monitor"
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// StopRequest asks a container to end.
+type StopRequest struct {
+	Name    string
+	Signal  string // "" is the container's own
+	Timeout *int   // seconds; nil is the container's own, negative waits for ever
+}
+
+// defaultStopTimeout is docker's.
+const defaultStopTimeout = 10
+
+// Stop sends the stop signal, waits, and kills. A container that does not run
+// is stopped already.
+func (c *Containers) Stop(ctx context.Context, q StopRequest) error {
+	rec, err := c.Find(q.Name)
+	if err != nil {
+		return err
+	}
+	conn, err := c.running(ctx, rec)
+	if errors.Is(err, fault.NotRunning) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	sig, err := c.stopSignal(rec, q.Signal)
+	if err != nil {
+		return err
+	}
+	err = c.end(ctx, conn, rec, sig, stopTimeout(rec, q.Timeout))
+	if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.NotRunning) {
+		// the monitor went away with the container, or died: the truth decides
+		if s, terr := c.truth(ctx, rec.ID); terr != nil || !alive(s.State) {
+			return nil
+		}
+	}
+	return err
+}
+
+func stopTimeout(rec *container.Container, asked *int) int {
+	switch {
+	case asked != nil:
+		return *asked
+	case rec.Request.StopTimeout != nil:
+		return *rec.Request.StopTimeout
+	}
+	return defaultStopTimeout
+}
+
+// stopSignal is the one asked for, or what the monitor's configuration says.
+func (c *Containers) stopSignal(rec *container.Container, asked string) (syscall.Signal, error) {
+	if asked != "" {
+		n, err := container.ParseSignal(asked)
+		return syscall.Signal(n), err
+	}
+	records, err := c.records()
+	if err != nil {
+		return 0, err
+	}
+	cfg, err := monitor.ReadConfig(c.bundleDir(records, rec.ID))
+	if err != nil || cfg.StopSignal == 0 {
+		return syscall.SIGTERM, err
+	}
+	return syscall.Signal(cfg.StopSignal), nil
+}
+
+// end sends sig and, after seconds, SIGKILL, and waits for the end.
+func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container.Container, sig syscall.Signal, seconds int) error {
+	if err := conn.StopRestarting(ctx); err != nil {
+		return err
+	}
+	if err := conn.Resume(ctx); err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
+		return err // a paused container would not see the signal
+	}
+	if err := conn.Signal(ctx, sig); err != nil {
+		if errors.Is(err, fault.NotRunning) || errors.Is(err, fault.Unavailable) {
+			return err
+		}
+		seconds = min(max(seconds, 0), 2) // it cannot be sent: docker waits two seconds
+	}
+	if seconds != 0 {
+		done, err := ended(ctx, conn, rec, seconds)
+		if done || err != nil {
+			return err
+		}
+	}
+	if err := conn.SignalAll(ctx, syscall.SIGKILL); err != nil {
+		return err
+	}
+	done, err := ended(ctx, conn, rec, int(killPatience/time.Second))
+	if err == nil && !done {
+		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
+	}
+	return err
+}
+
+// ended waits for the container's end for some seconds, negative for ever.
+func ended(ctx context.Context, conn *monitor.Conn, _ *container.Container, seconds int) (bool, error) {
+	wait := ctx
+	if seconds >= 0 {
+		var cancel context.CancelFunc
+		wait, cancel = context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
+		defer cancel()
+	}
+	_, err := conn.Wait(wait)
+	if err != nil && wait.Err() != nil && ctx.Err() == nil {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Restart stops a container if it runs, and starts it.
+func (c *Containers) Restart(ctx context.Context, q StopRequest) error {
+	if err := c.Stop(ctx, q); err != nil {
+		return err
+	}
+	return c.Start(ctx, q.Name)
+}
