@@ -284,6 +284,13 @@ func (b *box) cleanup() {
 	if s.Alive() {
 		_ = syscall.Kill(-s.Pid, syscall.SIGKILL)
 	}
+	eventually(b.t, "the monitor leaves", func() bool {
+		c, err := monitor.Dial(context.Background(), b.cfg.RunDir)
+		if err == nil {
+			c.Close()
+		}
+		return err != nil
+	})
 }
 
 func (b *box) spawn() *monitor.Conn {
