@@ -132,7 +132,7 @@ func (a Arg) String() string {
 	if a.Show != "" {
 		return a.Show
 	}
-	if a.Kind == Number && a.N > 9 {
+	if a.Kind == Number && a.N >= 1<<20 {
 		return "0x" + strconv.FormatUint(a.N, 16)
 	}
 	return strconv.FormatUint(a.N, 10)

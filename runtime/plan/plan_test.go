@@ -1,0 +1,138 @@
+package plan
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+func TestCompileRefuses(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(*specs.Spec)
+		want   string
+	}{
+		{"no process", func(s *specs.Spec) { s.Process = nil }, "process: missing"},
+		{"no args", func(s *specs.Spec) { s.Process.Args = nil }, "process.args"},
+		{"relative cwd", func(s *specs.Spec) { s.Process.Cwd = "x" }, "process.cwd"},
+		{"no linux", func(s *specs.Spec) { s.Linux = nil }, "linux: missing"},
+		{"no mount namespace", func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[:1] }, "linux.namespaces"},
+		{"unknown namespace", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = "moon" }, "linux.namespaces[1].type"},
+		{"twice", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = s.Linux.Namespaces[0].Type }, "linux.namespaces[1].type"},
+		{"unknown capability", func(s *specs.Spec) { s.Process.Capabilities.Bounding = []string{"CAP_FLY"} }, "process.capabilities.bounding[0]"},
+		{"effective above permitted", func(s *specs.Spec) { s.Process.Capabilities.Effective = []string{"CAP_SYS_ADMIN"} }, "process.capabilities.effective"},
+		{"unknown limit", func(s *specs.Spec) { s.Process.Rlimits[0].Type = "RLIMIT_FUN" }, "process.rlimits[0].type"},
+		{"limit twice", func(s *specs.Spec) { s.Process.Rlimits = append(s.Process.Rlimits, s.Process.Rlimits[0]) }, "process.rlimits[1].type"},
+		{"soft above hard", func(s *specs.Spec) { s.Process.Rlimits[0].Soft = 5000 }, "process.rlimits[0]"},
+		{"host's sysctl", func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"kernel.core_pattern": "|/x"} }, "not namespaced"},
+		{"sysctl dots", func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net/../kernel/core_pattern": "x"} }, "not a sysctl name"},
+		{"sysctl newline", func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net.x": "1\n2"} }, "line break"},
+		{"mount on root", func(s *specs.Spec) { s.Mounts[0].Destination = "/" }, "mounts[0].destination"},
+		{"bind of nothing", func(s *specs.Spec) { s.Mounts[0] = specs.Mount{Destination: "/x", Type: "bind"} }, "mounts[0].source"},
+		{"device type", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "z"}} }, "linux.devices[0].type"},
+		{"device path", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "x", Type: "c"}} }, "linux.devices[0].path"},
+		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
+		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
+		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
+		{"propagation", func(s *specs.Spec) { s.Linux.RootfsPropagation = "wild" }, "linux.rootfsPropagation"},
+		{"hostname of the host", func(s *specs.Spec) {
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+		}, "hostname"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := readSpec(t, "default.json")
+			tt.change(s)
+			_, err := Compile(s, nil, goldenFacts())
+			if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want an invalid %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// A broken planner must not get past Verify.
+func TestVerify(t *testing.T) {
+	exec := Exec{Paths: []string{"/x"}, Args: []string{"x"}}
+	closed := OnlyFDs{First: 3}
+	for _, tt := range []struct {
+		name  string
+		steps []Step
+		want  string
+	}{
+		{"good", []Step{closed, Chdir{Path: "/"}, exec}, ""},
+		{"no exec", []Step{closed}, "does not end in exec"},
+		{"after exec", []Step{exec, Umask{}}, "comes after exec"},
+		{"empty slot", []Step{EnterCgroup{Door: FirstFree, Name: "cpu"}, exec}, "empty slot"},
+		{"descriptors at chdir", []Step{Chdir{Path: "/"}, exec}, "still open"},
+		{"points", []Step{WaitFor{Ready}, WaitFor{Born}, exec}, "out of order"},
+		{"after the filter", []Step{Seccomp{}, Umask{}, exec}, "after the filter"},
+		{"capset after the filter", []Step{Seccomp{}, SetCaps{}, exec}, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := &Plan{Phases: []Phase{{"test", tt.steps}}}
+			err := p.Verify()
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// What a filter without no_new_privs leaves to be called is capset and exec.
+func TestFilterComesLast(t *testing.T) {
+	s := readSpec(t, "userns.json")
+	p, err := Compile(s, nil, goldenFacts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	after := false
+	var calls []string
+	for i := range p.Steps() {
+		step, _ := p.At(i)
+		if after {
+			for _, c := range step.Calls() {
+				calls = append(calls, c.Name)
+			}
+		}
+		if _, ok := step.(Seccomp); ok {
+			after = true
+		}
+	}
+	if got := strings.Join(calls, " "); got != "capset execve" {
+		t.Errorf("after the filter: %q, want capset and execve", got)
+	}
+}
+
+// No specification may make the planner panic, and no plan may break its own rules.
+func FuzzCompile(f *testing.F) {
+	for _, name := range []string{"default.json", "userns.json", "joined.json"} {
+		data, err := os.ReadFile("testdata/" + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s specs.Spec
+		if json.Unmarshal(data, &s) != nil {
+			return
+		}
+		p, err := Compile(&s, nil, goldenFacts())
+		if err != nil {
+			if errors.Is(err, fault.Internal) || strings.Contains(err.Error(), "verify plan") && !strings.Contains(err.Error(), "NUL") {
+				t.Errorf("a specification led to a broken plan: %v", err)
+			}
+			return
+		}
+		last, _ := p.At(p.Steps() - 1)
+		if _, ok := last.(Exec); !ok {
+			t.Errorf("the last step is %s", last)
+		}
+	})
+}
