@@ -79,8 +79,8 @@ func (s *Store) List() ([]*Container, error) {
 	ids := s.ids()
 	found := make([]*Container, len(ids))
 	errs := make([]error, len(ids))
-	parallel(len(ids), func(i int) {
-		c, err := s.readRecord(ids[i])
+	parallel(len(ids), func(i int, buf *[]byte) {
+		c, err := s.readRecordInto(buf, ids[i])
 		if errors.Is(err, fs.ErrNotExist) {
 			return // removed since
 		}
@@ -100,8 +100,8 @@ func (s *Store) List() ([]*Container, error) {
 // cannot be read is Dead and says why in Error.
 func (s *Store) Statuses(list []*Container) []Status {
 	out := make([]Status, len(list))
-	parallel(len(list), func(i int) {
-		st, err := ReadStatus(s.StatusFile(list[i].ID))
+	parallel(len(list), func(i int, buf *[]byte) {
+		st, err := readStatusInto(buf, s.StatusFile(list[i].ID))
 		if err != nil {
 			st = Status{State: Dead, Error: err.Error()}
 		}
@@ -111,14 +111,16 @@ func (s *Store) Statuses(list []*Container) []Status {
 }
 
 // parallel calls do(0) … do(n-1) on as many threads as there are processors:
-// reading small files is system calls and decoding, hardly any waiting.
-func parallel(n int, do func(i int)) {
+// reading small files is system calls and decoding, hardly any waiting. buf is
+// the thread's own.
+func parallel(n int, do func(i int, buf *[]byte)) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(n, runtime.GOMAXPROCS(0)) {
 		wg.Go(func() {
+			var buf []byte
 			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
-				do(i)
+				do(i, &buf)
 			}
 		})
 	}

@@ -19,9 +19,15 @@ func (s *Store) at(step string) error {
 }
 
 func (s *Store) readRecord(id string) (*Container, error) {
-	path := filepath.Join(s.Dir(id), recordFile)
+	var buf []byte
+	return s.readRecordInto(&buf, id)
+}
+
+func (s *Store) readRecordInto(buf *[]byte, id string) (*Container, error) {
+	path := s.dir + "/" + id + "/" + recordFile
 	c := new(Container)
-	if err := disk.ReadJSON(path, c); err != nil {
+	var err error
+	if *buf, err = disk.ReadJSONInto(*buf, path, c); err != nil {
 		return nil, err
 	}
 	if c.ID != id {

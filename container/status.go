@@ -11,8 +11,14 @@ import (
 // ReadStatus reads a status file; a missing one means that the container was
 // created and never started.
 func ReadStatus(path string) (Status, error) {
+	var buf []byte
+	return readStatusInto(&buf, path)
+}
+
+func readStatusInto(buf *[]byte, path string) (Status, error) {
 	var s Status
-	err := disk.ReadJSON(path, &s)
+	var err error
+	*buf, err = disk.ReadJSONInto(*buf, path, &s)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Status{State: Created}, nil

@@ -10,10 +10,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -45,22 +45,61 @@ func WriteJSON(path string, v any, perm fs.FileMode, durable bool) error {
 // ReadJSON decodes path into v. A missing file keeps its fs.ErrNotExist, bytes
 // that are no JSON are fault.Damaged.
 func ReadJSON(path string, v any) error {
-	f, err := os.Open(path)
+	_, err := ReadJSONInto(nil, path, v)
+	return err
+}
+
+// ReadJSONInto is ReadJSON for one who reads many files: buf is used for the
+// bytes, and returned, larger if need be, for the next call.
+func ReadJSONInto(buf []byte, path string, v any) ([]byte, error) {
+	buf, err := read(buf[:0], path)
 	if err != nil {
-		return err
+		return buf, err
 	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, MaxJSON+1))
+	if len(buf) > MaxJSON {
+		return nil, fault.New(fault.TooLarge, "read %s: larger than %d bytes", path, MaxJSON)
+	}
+	if err := json.Unmarshal(buf, v); err != nil {
+		return buf, fault.New(fault.Damaged, "read %s: %w", path, err)
+	}
+	return buf, nil
+}
+
+// read appends the file to buf, at most one byte more than MaxJSON. Three
+// system calls for a small file, where os.ReadFile has eight: listing a
+// thousand records is mostly these. O_NONBLOCK: a FIFO must not stop us.
+func read(buf []byte, path string) ([]byte, error) {
+	fd, err := retry(func() (int, error) {
+		return syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
+	})
 	if err != nil {
-		return err
+		return buf, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	if len(data) > MaxJSON {
-		return fault.New(fault.TooLarge, "read %s: larger than %d bytes", path, MaxJSON)
+	defer syscall.Close(fd)
+	for len(buf) <= MaxJSON {
+		if cap(buf)-len(buf) < 4096 {
+			buf = slices.Grow(buf, max(8192, len(buf)))
+		}
+		room := buf[len(buf):min(cap(buf), MaxJSON+1)]
+		n, err := retry(func() (int, error) { return syscall.Read(fd, room) })
+		if err != nil {
+			return buf, &fs.PathError{Op: "read", Path: path, Err: err}
+		}
+		buf = buf[:len(buf)+n]
+		if n < len(room) { // a regular file gives less only at its end
+			break
+		}
 	}
-	if err := json.Unmarshal(data, v); err != nil {
-		return fault.New(fault.Damaged, "read %s: %w", path, err)
+	return buf, nil
+}
+
+// retry repeats a call that a signal interrupted.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		if n, err := call(); !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
 	}
-	return nil
 }
 
 func write(path string, data []byte, perm fs.FileMode, durable bool) (err error) {
