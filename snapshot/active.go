@@ -37,6 +37,9 @@ func (s *Store) prepare(key Key, parent Name) error {
 		return err
 	}
 	t := s.active(key)
+	if err := s.at("mkdir"); err != nil {
+		return err
+	}
 	if err := os.Mkdir(t.Dir, 0o700); errors.Is(err, fs.ErrExist) {
 		return fault.New(fault.Exists, "an active snapshot of that name is there, remove it first")
 	} else if err != nil {
@@ -45,7 +48,13 @@ func (s *Store) prepare(key Key, parent Name) error {
 	undo := cleanup.New()
 	defer undo.Run()
 	undo.Add(func() error { return s.driver.Remove(t) })
+	if err := s.at("create"); err != nil {
+		return err
+	}
 	if err := s.driver.Create(t, parents); err != nil {
+		return err
+	}
+	if err := s.at("link"); err != nil {
 		return err
 	}
 	if err := os.Symlink(filepath.Join("..", "..", namesDir, string(parent)), filepath.Join(t.Dir, parentLink)); err != nil {
@@ -92,6 +101,9 @@ func (s *Store) Mounts(key Key) ([]mount.Mount, error) {
 func (s *Store) Remove(key Key) error {
 	if err := checkID("key", string(key)); err != nil {
 		return fault.Op("snapshot.remove", "", err)
+	}
+	if err := s.at("remove"); err != nil {
+		return fault.Op("snapshot.remove", string(key), err)
 	}
 	return fault.Op("snapshot.remove", string(key), s.driver.Remove(s.active(key)))
 }

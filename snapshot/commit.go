@@ -37,15 +37,32 @@ func Commit(stages ...*Stage) error {
 			return fault.Op("snapshot.commit", string(st.name), err)
 		}
 	}
-	if err := unix.Syncfs(int(stages[0].marker.Fd())); err != nil {
-		return fault.Op("snapshot.commit", string(stages[0].name), fault.Op("sync", s.root, err))
+	if err := s.syncAll(stages[0].marker); err != nil {
+		return fault.Op("snapshot.commit", string(stages[0].name), err)
 	}
 	for _, st := range stages {
 		if err := st.publish(); err != nil {
 			return fault.Op("snapshot.commit", string(st.name), err)
 		}
 	}
-	return fault.Op("snapshot.commit", string(stages[0].name), disk.SyncDir(s.path(namesDir)))
+	return fault.Op("snapshot.commit", string(stages[0].name), s.syncNames())
+}
+
+// syncAll writes out the file system that f is on. F was open before anything
+// was unpacked, so an error of writing since then is reported.
+func (s *Store) syncAll(f *os.File) error {
+	if err := s.at("sync"); err != nil {
+		return err
+	}
+	return fault.Op("sync", s.root, unix.Syncfs(int(f.Fd())))
+}
+
+// syncNames makes names that were made or taken away durable.
+func (s *Store) syncNames() error {
+	if err := s.at("sync names"); err != nil {
+		return err
+	}
+	return disk.SyncDir(s.path(namesDir))
 }
 
 // write puts the record into the marker, in place of that of an earlier Commit
@@ -64,6 +81,9 @@ func (st *Stage) write(known map[Name][]string) error {
 	r := &record{Format: recordFormat, Name: st.name, Parent: st.parent, Trees: st.trees, Created: time.Now().UTC()}
 	data, err := r.encode()
 	if err != nil {
+		return err
+	}
+	if err := st.store.at("write"); err != nil {
 		return err
 	}
 	if err := st.marker.Truncate(0); err != nil {
@@ -119,6 +139,9 @@ func (st *Stage) rename() (bool, error) {
 		return false, err
 	}
 	if err := s.quarantine(namesDir, string(st.name)); err != nil {
+		return false, err
+	}
+	if err := s.at("rename"); err != nil {
 		return false, err
 	}
 	return true, os.Rename(s.path(stagingDir, st.id), s.path(namesDir, string(st.name)))

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"syscall"
 	"time"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -106,6 +107,9 @@ func (s *Store) read(name Name) (*record, error) {
 	}
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxRecord))
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, fault.As(fault.Damaged, err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -5,7 +5,6 @@ import (
 	"os"
 	"syscall"
 
-	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -29,7 +28,7 @@ func (s *Store) removeName(n Name) error {
 		return err
 	}
 	defer marker.Close()
-	if err := disk.SyncDir(s.path(namesDir)); err != nil {
+	if err := s.syncNames(); err != nil {
 		return err
 	}
 	return s.discard(id)
@@ -58,7 +57,11 @@ func (s *Store) unname(n Name) (id string, marker *os.File, err error) {
 	if err != nil {
 		return "", nil, err
 	}
-	if err = flock(marker, syscall.LOCK_EX); err == nil { // a Commit may be about to let go
+	err = s.at("rename")
+	if err == nil {
+		err = flock(marker, syscall.LOCK_EX) // a Commit may be about to let go
+	}
+	if err == nil {
 		err = os.Rename(marker.Name(), s.path(stagingDir, id))
 	}
 	if err != nil {

@@ -58,26 +58,43 @@ func (s *Store) stage(name, parent Name) (*Stage, error) {
 	if err != nil {
 		return nil, err
 	}
-	undo := cleanup.New()
-	defer undo.Run()
-	undo.Add(func() error { return os.Remove(s.path(layersDir, id)) })
+	marker, err := s.mark(id)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(s.path(layersDir, id)))
+	}
+	return &Stage{store: s, name: name, parent: parent, id: id, marker: marker}, nil
+}
+
+// mark makes the marker of a tree and locks it.
+func (s *Store) mark(id string) (*os.File, error) {
+	if err := s.at("marker"); err != nil {
+		return nil, err
+	}
 	marker, err := os.OpenFile(s.path(stagingDir, id), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return nil, err
 	}
+	undo := cleanup.New()
+	defer undo.Run()
 	undo.Add(func() error { return os.Remove(marker.Name()) })
 	undo.Add(marker.Close)
+	if err := s.at("lock"); err != nil {
+		return nil, err
+	}
 	if err := flock(marker, syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil, err
 	}
 	undo.Release()
-	return &Stage{store: s, name: name, parent: parent, id: id, marker: marker}, nil
+	return marker, nil
 }
 
 // newTree makes an empty directory below l/ with a name that is as short as
 // can be, because the names of 127 layers share the 4096 bytes that mount(2)
 // has for options.
 func (s *Store) newTree() (string, error) {
+	if err := s.at("tree"); err != nil {
+		return "", err
+	}
 	const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	for try := 0; ; try++ {
 		id := make([]byte, 2+try/8) // eight misses mean that this length is crowded
@@ -121,7 +138,13 @@ func (st *Stage) drop() error {
 // discard deletes a tree that belongs to no name and then its marker. The
 // caller holds the marker's lock.
 func (s *Store) discard(id string) error {
+	if err := s.at("discard tree"); err != nil {
+		return err
+	}
 	if err := under.RemoveTree(s.path(layersDir, id)); err != nil {
+		return err
+	}
+	if err := s.at("discard marker"); err != nil {
 		return err
 	}
 	err := os.Remove(s.path(stagingDir, id))

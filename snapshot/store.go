@@ -30,6 +30,18 @@ type Store struct {
 	root      string
 	driver    Driver
 	sweepOnce sync.Once
+
+	// before is called before each step that changes the disk, with the
+	// step's name. It is nil but in tests, which let steps fail or look at
+	// what a process killed there would leave.
+	before func(step string) error
+}
+
+func (s *Store) at(step string) error {
+	if s.before == nil {
+		return nil
+	}
+	return s.before(step)
 }
 
 // Open returns the store at root, an absolute path. It touches nothing:
