@@ -1,3 +1,10 @@
+// Go would read the cgroup's CPU limit at start and watch it, with two files
+// of the host kept open. This program does not run long enough to care, and
+// descriptors of the host have no place near a container.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Berth-oci runs containers as the OCI runtime specification describes them,
 // with the command line of runc.
 //
@@ -11,7 +18,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strings"
 	"time"
 
@@ -64,8 +70,6 @@ func commands() []command {
 }
 
 func main() {
-	// The garbage of one short run is not worth collecting.
-	debug.SetGCPercent(400)
 	if len(os.Args) > 1 && os.Args[1] == "monitor" {
 		os.Exit(monitorMain(os.Args[2:]))
 	}
@@ -177,7 +181,9 @@ func beSealed(argv []string) error {
 	if err != nil || ok {
 		return err
 	}
-	return seal.Exec(argv, os.Environ())
+	// One thread of Go code is enough, and the garbage of a short run is not
+	// worth collecting. The payload's environment comes from its specification.
+	return seal.Exec(argv, append(os.Environ(), "GOMAXPROCS=1", "GOGC=off"))
 }
 
 func (a *app) fail(err error) int {
