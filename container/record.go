@@ -8,6 +8,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/under"
 )
 
 // at is a failpoint: it lets a test fail the named step.
@@ -137,5 +138,6 @@ func dirNames(dir string) []string {
 	return names
 }
 
-// removeTree deletes a directory of ours. A missing one is fine.
-func removeTree(dir string) error { return os.RemoveAll(dir) }
+// removeTree deletes a directory of ours, never what is mounted below it. A
+// missing one is fine.
+func removeTree(dir string) error { return under.RemoveTree(dir) }

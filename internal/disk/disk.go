@@ -3,7 +3,7 @@
 //	Write / WriteJSON   temp file in the same directory, rename
 //	  …Durable          and fsync of file and directory before and after
 //	ReadJSON            strict, bounded
-//	Lock                flock on a file, released by Close or by death
+//	Acquire, LockDir    flock on a file or directory, released by Close or by death
 package disk
 
 import (
@@ -153,95 +153,4 @@ func SyncDir(dir string) error {
 	}
 	defer d.Close()
 	return d.Sync()
-}
-
-// Lock is an exclusive or shared flock on a file of its own.
-type Lock struct{ f *os.File }
-
-// Acquire waits for the lock on path, making the file if needed.
-func Acquire(path string, exclusive bool) (*Lock, error) {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	how := syscall.LOCK_SH
-	if exclusive {
-		how = syscall.LOCK_EX
-	}
-	for {
-		err = syscall.Flock(int(f.Fd()), how)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, fault.Op("lock", path, err)
-	}
-	return &Lock{f}, nil
-}
-
-// Close releases the lock.
-func (l *Lock) Close() error { return l.f.Close() }
-
-// How says what kind of lock LockDir takes; the zero value is shared, waiting.
-type How uint
-
-// The parts of How.
-const (
-	Exclusive How = 1 << iota
-	NoWait        // fault.Conflict at once instead of waiting
-)
-
-// LockDir locks a directory itself, without a lock file in it. The lock goes
-// with the directory when it is renamed. A directory that was removed or moved
-// away while we waited is fs.ErrNotExist, so a lock got is a lock on what dir
-// names now.
-func LockDir(dir string, how How) (*Lock, error) {
-	f, err := os.OpenFile(dir, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return nil, err
-	}
-	if err := flock(f, how); err != nil {
-		f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fault.New(fault.Conflict, "lock %s: held by another process", dir)
-		}
-		return nil, fault.Op("lock", dir, err)
-	}
-	if err := stillAt(f, dir); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return &Lock{f}, nil
-}
-
-func flock(f *os.File, how How) error {
-	op := syscall.LOCK_SH
-	if how&Exclusive != 0 {
-		op = syscall.LOCK_EX
-	}
-	if how&NoWait != 0 {
-		op |= syscall.LOCK_NB
-	}
-	for {
-		if err := syscall.Flock(int(f.Fd()), op); !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
-}
-
-func stillAt(f *os.File, path string) error {
-	mine, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	now, err := os.Lstat(path)
-	if err != nil {
-		return err
-	}
-	if !os.SameFile(mine, now) {
-		return fs.ErrNotExist
-	}
-	return nil
 }
