@@ -1,11 +1,11 @@
 // Package image turns names into images: a config, and a tree to run it on.
 //
-//	                    ┌── registry ──┐
-//	 name ──► Pull ─────┤              ├──► blob ──► layer ──► snapshot
-//	          Load ─────┤   archive    │    bytes    tar       trees
-//	          Import ───┴── rootfs tar ┘      │                  │
-//	                                          ▼                  ▼
-//	 Resolve ◄── images.json ── images/HEX.json (config, layers, top)
+//	                   ┌── registry ──┐
+//	name ──► Pull ─────┤              ├──► blob ──► layer ──► snapshot
+//	         Load ─────┤   archive    │    bytes    tar       trees
+//	         Import ───┴── rootfs tar ┘      │                  │
+//	                                         ▼                  ▼
+//	Resolve ◄── images.json ── images/HEX.json (config, layers, top)
 //
 // Call Open, then Resolve or Ensure. On disk below root:
 //

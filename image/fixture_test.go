@@ -217,7 +217,7 @@ func listing(t *testing.T, root string) []string {
 			return err
 		}
 		rel, _ := filepath.Rel(root, p)
-		if filepath.Base(p) != "images.lock" && filepath.Base(p) != "lock" {
+		if !strings.HasSuffix(p, "lock") {
 			out = append(out, rel)
 		}
 		return nil

@@ -2,6 +2,8 @@ package blob
 
 import (
 	"context"
+	_ "crypto/sha256" // go-digest finds its hashes in the registry of package crypto
+	_ "crypto/sha512"
 	"errors"
 	"io"
 	"io/fs"
@@ -54,6 +56,22 @@ func (s *Store) Has(d ocispec.Descriptor) bool {
 	}
 	st, err := os.Lstat(path)
 	return err == nil && st.Mode().IsRegular() && st.Size() == d.Size
+}
+
+// Size returns the bytes of a stored blob.
+func (s *Store) Size(d digest.Digest) (int64, error) {
+	path, err := s.Path(d)
+	if err != nil {
+		return 0, err
+	}
+	st, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, fault.New(fault.NotFound, "blob %s is not in the store", d)
+	}
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
 }
 
 // Open reads a blob and verifies it on the way.

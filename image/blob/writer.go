@@ -96,9 +96,13 @@ func (w *Writer) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Name is the temporary file, for whoever must read what was written before
-// Commit.
-func (w *Writer) Name() string { return w.f.Name() }
+// Check compares what came so far with what was promised.
+func (w *Writer) Check() error {
+	if w.err != nil {
+		return w.err
+	}
+	return mismatch(w.want, digest.NewDigest(w.algo, w.hash), w.n)
+}
 
 // Commit compares what came with what was promised, makes it durable and gives
 // it its name. The directory is made durable by Store.Sync.
@@ -106,10 +110,7 @@ func (w *Writer) Commit() (ocispec.Descriptor, error) {
 	got := ocispec.Descriptor{
 		MediaType: w.want.MediaType, Digest: digest.NewDigest(w.algo, w.hash), Size: w.n,
 	}
-	if w.err != nil {
-		return got, w.err
-	}
-	if err := mismatch(w.want, got.Digest, got.Size); err != nil {
+	if err := w.Check(); err != nil {
 		return got, err
 	}
 	if w.store.Has(got) {

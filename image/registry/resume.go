@@ -58,17 +58,20 @@ func (b *blobReader) Read(p []byte) (int, error) {
 		}
 		n, err := b.read.Read(p)
 		b.offset += int64(n)
-		if err == nil || n > 0 {
+		if err == nil {
 			return n, nil
 		}
 		if errors.Is(err, io.EOF) {
 			if b.offset >= b.want.Size {
-				return 0, io.EOF
+				return n, io.EOF
 			}
 			err = fmt.Errorf("connection ended after %d of %d bytes: %w", b.offset, b.want.Size, io.ErrUnexpectedEOF)
 		}
 		b.last = err
 		b.drop()
+		if n > 0 {
+			return n, nil
+		}
 	}
 }
 
