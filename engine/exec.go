@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"fmt"
 	"path"
 	"path/filepath"
 	"slices"
@@ -119,7 +118,7 @@ func changeUser(p *specs.Process, rec *container.Container, s container.Status, 
 	}
 	u, err := bundle.LookupUser(passwd, group, q.User, rec.Request.GroupAdd)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrNoUser, err)
+		return noUser{err}
 	}
 	p.User.UID, p.User.GID = u.UID, u.GID
 	p.User.AdditionalGids = append([]uint32{u.GID}, u.Groups...)

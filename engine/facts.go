@@ -124,8 +124,13 @@ func (r *rooms) userFact(h *bundle.Host, b *parts, rec *container.Container, img
 	return err
 }
 
-// ErrNoUser is of an exec as a user that the container does not have.
+// ErrNoUser marks the error of an exec as a user that the container lacks.
 var ErrNoUser = errors.New("no such user")
+
+// noUser keeps the text of the look-up's error and is ErrNoUser as well.
+type noUser struct{ error }
+
+func (e noUser) Unwrap() []error { return []error{e.error, ErrNoUser} }
 
 // seccompFact prepares the profile: the default one, or the request's.
 func seccompFact(h *bundle.Host, _ *parts, rec *container.Container, _ *image.Image) error {

@@ -1,10 +1,15 @@
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command berth runs containers.
 //
-// The commands themselves are in package cli, which berth-doc shares.
+// The commands themselves are in package cli, which berth-doc shares. The
+// settings above keep Go from reading, and holding open, control group files.
 package main
 
 import (
 	"os"
+	"runtime/debug"
 
 	"github.com/berth-engine/berth/cmd/berth/cli"
 )
@@ -13,5 +18,6 @@ import (
 var version = "unknown"
 
 func main() {
+	debug.SetGCPercent(400) // a client lives for milliseconds
 	os.Exit(cli.Main(version, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"errors"
+	"strings"
+	"syscall"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -9,7 +11,8 @@ import (
 // Exit codes with a meaning of docker's; everything else is the payload's own.
 const (
 	codeEngine  = 125 // berth itself could not do it
-	codeNotExec = 126 // the program cannot be executed; 127 is a missing one
+	codeNotExec = 126 // the program cannot be executed
+	codeMissing = 127 // there is no such program
 )
 
 // exit is an error with an exit code. Without an error it says nothing.
@@ -37,6 +40,17 @@ func startCode(err error, otherwise int) int {
 	var c coder
 	if errors.As(err, &c) && c.ExitCode() > 0 {
 		return c.ExitCode()
+	}
+	text := err.Error() // the runtime's words for the payload's own program
+	if !strings.Contains(text, `exec: "`) && !strings.Contains(text, "exec /") {
+		return otherwise
+	}
+	switch {
+	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
+		return codeMissing
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EISDIR),
+		errors.Is(err, syscall.ENOEXEC), errors.Is(err, syscall.ELIBBAD), errors.Is(err, syscall.ETXTBSY), errors.Is(err, syscall.E2BIG):
+		return codeNotExec
 	}
 	return otherwise
 }

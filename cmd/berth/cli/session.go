@@ -116,7 +116,7 @@ func convert(in <-chan tty.Size) <-chan engine.Size {
 }
 
 func (s *session) proxySignals(a *app) {
-	signals, forced, stop := tty.Proxied()
+	signals, forced := tty.Proxied()
 	s.streams.Signals = signals
 	done := make(chan struct{})
 	go func() {
@@ -127,7 +127,7 @@ func (s *session) proxySignals(a *app) {
 		case <-done:
 		}
 	}()
-	s.undo = append(s.undo, stop, func() { close(done) })
+	s.undo = append(s.undo, func() { close(done) })
 }
 
 // detachKeys are those of the flag, of config.json, or docker's.

@@ -12,12 +12,15 @@ import (
 // each at the top and one more in its group.
 type maker func(a *app) *cobra.Command
 
-// verbs are the commands at the top, in the order of help.
-var verbs = []maker{
-	newRun, newExec, newPs, newPull, newImages,
-	newAttach, newCreate, newImport, newInfo, newInspect, newKill, newLoad, newLogs,
-	newRestart, newRm, newRmi, newSave, newStart, newStop, newTag, newTop, newVersion, newWait,
-	newExplain,
+// verbs are the commands at the top.
+var verbs = []struct {
+	name string
+	make maker
+}{
+	{"attach", newAttach}, {"create", newCreate}, {"exec", newExec}, {"explain", newExplain}, {"images", newImages},
+	{"import", newImport}, {"info", newInfo}, {"inspect", newInspect}, {"kill", newKill}, {"load", newLoad}, {"logs", newLogs},
+	{"ps", newPs}, {"pull", newPull}, {"reap", newReap}, {"restart", newRestart}, {"rm", newRm}, {"rmi", newRmi}, {"run", newRun},
+	{"save", newSave}, {"start", newStart}, {"stop", newStop}, {"tag", newTag}, {"top", newTop}, {"version", newVersion}, {"wait", newWait},
 }
 
 // groups are docker's nouns; each has the verbs under docker's names for them.
@@ -65,31 +68,54 @@ func (a *app) tree(args []string) *cobra.Command {
 	}
 	a.globals(root)
 	root.AddGroup(&cobra.Group{ID: "verbs", Title: "Commands:"}, &cobra.Group{ID: "groups", Title: "Management Commands:"})
-	for _, m := range verbs {
-		c := m(a)
+	want := wanted(args)
+	for _, v := range verbs {
+		if want != "" && want != v.name {
+			continue
+		}
+		c := v.make(a)
 		c.GroupID = "verbs"
 		root.AddCommand(c)
 	}
 	for _, g := range groups {
-		if args != nil && !mentions(args, g.name, "help", "--help", "completion", "__complete", "__completeNoDesc") && len(args) > 0 {
-			continue
+		if want == "" || want == g.name {
+			root.AddCommand(a.group(g.name, g.short, g.verbs))
 		}
-		root.AddCommand(a.group(g.name, g.short, g.verbs))
 	}
-	root.AddCommand(newReap(a))
 	usage(root)
 	return root
 }
 
-func mentions(args []string, words ...string) bool {
-	for _, arg := range args {
-		for _, w := range words {
-			if arg == w {
-				return true
+// none is a command that no user can mean.
+const none = "\x00"
+
+// wanted is the only command that args can mean, none when they mean no
+// command at all, "" when all must be there: for help, completion, mistakes.
+func wanted(args []string) string {
+	for i := 0; i < len(args); i++ {
+		switch arg := args[i]; {
+		case arg == "--version" || arg == "-v":
+			return none
+		case arg == "--root" || arg == "--state" || arg == "--config" || arg == "--log-level":
+			i++
+		case strings.HasPrefix(arg, "--") && strings.Contains(arg, "="), arg == "-D", arg == "--debug":
+		case strings.HasPrefix(arg, "-"):
+			return ""
+		default:
+			for _, v := range verbs {
+				if v.name == arg {
+					return arg
+				}
 			}
+			for _, g := range groups {
+				if g.name == arg {
+					return arg
+				}
+			}
+			return ""
 		}
 	}
-	return false
+	return ""
 }
 
 func (a *app) group(name, short string, makers []maker) *cobra.Command {

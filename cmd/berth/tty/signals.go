@@ -15,25 +15,21 @@ const ForcedExit = 3
 // child's end, a broken pipe, Go's own preemption, the window's size, and the
 // job control that a shell uses to stop and continue us).
 //
-// forced is closed by the third SIGINT or SIGTERM. stop ends the catching.
-func Proxied() (signals <-chan syscall.Signal, forced <-chan struct{}, stop func()) {
+// forced is closed by the third SIGINT or SIGTERM. The catching goes on until
+// the process ends: a client that cleans up is not to be killed by the signal
+// that ended its container. It begins a moment after the call, since telling
+// the kernel of 60 signals takes as long as much of a container's start.
+func Proxied() (signals <-chan syscall.Signal, forced <-chan struct{}) {
 	in := make(chan os.Signal, 128)
-	signal.Notify(in)
 	out, force := make(chan syscall.Signal, 128), make(chan struct{})
-	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
-		defer close(done)
-		defer close(out)
-		relay(in, out, force, quit)
+		signal.Notify(in)
+		relay(in, out, force, nil)
 	}()
-	return out, force, func() {
-		signal.Stop(in)
-		close(quit)
-		<-done
-	}
+	return out, force
 }
 
-func relay(in <-chan os.Signal, out chan<- syscall.Signal, force, quit chan struct{}) {
+func relay(in <-chan os.Signal, out chan<- syscall.Signal, force chan<- struct{}, quit <-chan struct{}) {
 	interrupts := 0
 	for {
 		select {
