@@ -62,6 +62,7 @@ func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *containe
 	if err != nil {
 		return nil, nil, err
 	}
+	id, key := rec.ID, snapshot.Key(rec.Snapshot) // rec is nil by the time the undo runs
 	undo := cleanup.New()
 	defer func() {
 		if uerr := undo.Run(); uerr != nil {
@@ -75,7 +76,7 @@ func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *containe
 	if err := records.Create(rec); err != nil {
 		return nil, nil, unwrapName(err)
 	}
-	undo.Add(func() error { return records.Remove(rec.ID) })
+	undo.Add(func() error { return records.Remove(id) })
 
 	if rec.Snapshot != "" {
 		if err := c.cfg.Fail("snapshot"); err != nil {
@@ -85,10 +86,10 @@ func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *containe
 		if err != nil {
 			return nil, nil, err
 		}
-		if err := trees.Prepare(snapshot.Key(rec.Snapshot), img.Top); err != nil {
+		if err := trees.Prepare(key, img.Top); err != nil {
 			return nil, nil, err
 		}
-		undo.Add(func() error { return trees.Remove(snapshot.Key(rec.Snapshot)) })
+		undo.Add(func() error { return trees.Remove(key) })
 	}
 
 	b, err := c.plan(rec, img, q.Detached)
