@@ -190,6 +190,10 @@ func TestBadArchives(t *testing.T) {
 		changeMediaType(t, layout)
 		refused(t, outer.in(t), "", "load", "-i", tarOf(t, layout))
 	})
+	t.Run("another machine's", func(t *testing.T) {
+		img := fixture.Image{Layers: []string{fixture.BusyboxTar(t)}, Arch: "s390x", Cmd: []string{"sh"}}
+		refused(t, outer.in(t), "s390x", "load", "-i", fixture.Archive(t, "foreign:1", img))
+	})
 	t.Run("the good one still works", func(t *testing.T) {
 		if got := outer.in(t).ok("run", "--rm", "good:1", "echo", "aye"); got != "aye" {
 			t.Errorf("got %q", got)
@@ -282,12 +286,7 @@ func TestBadPrograms(t *testing.T) {
 		entry{tar.Header{Name: "garbage"}, "\x7fELFgarbage"},
 		entry{tar.Header{Name: "self"}, "#!/proc/self/exe\n"},
 		entry{tar.Header{Name: "plain", Mode: 0o644}, "#!/bin/sh\n"})}
-	load := func(name string, img fixture.Image) {
-		img.Layers = layers
-		outer.ok("load", "-i", fixture.Archive(t, name, img))
-	}
-	load("bad:1", fixture.Image{})
-	load("foreign:1", fixture.Image{Arch: "s390x", Cmd: []string{"sh"}})
+	outer.ok("load", "-i", fixture.Archive(t, "bad:1", fixture.Image{Layers: layers}))
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -300,7 +299,6 @@ func TestBadPrograms(t *testing.T) {
 		{"our own program", []string{"bad:1", "/self"}, 126, "/proc/self/exe"},
 		{"not executable", []string{"bad:1", "/plain"}, 126, "permission denied"},
 		{"nothing to run", []string{"bad:1"}, 125, "command"},
-		{"another machine's", []string{"foreign:1"}, 125, "s390x"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			r := outer.in(t).run(append([]string{"run", "--rm"}, tt.args...)...)

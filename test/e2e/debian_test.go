@@ -69,6 +69,7 @@ func jobControl(t *testing.T, e *engine, image string) {
 	tty.SendUntil("\x1a", "Stopped")
 	tty.Send("jobs\n")
 	tty.Expect("[1]+  Stopped")
+	tty.Expect("ready> ")
 	tty.Send("fg\n")
 	tty.Expect("sleep 1000")
 	tty.SendUntil("\x03", "ready> ")

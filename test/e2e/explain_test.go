@@ -33,12 +33,12 @@ func TestExplainMatchesStrace(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			e := newEngine(t)
 			mark := "mark-" + strconv.Itoa(os.Getpid())
-			words := append([]string{"run", "--rm"}, append(tt.args, mark)...)
-			plan := parsePlan(t, e.ok(append([]string{"explain", "--calls"}, words...)...))
+			args := append(tt.args, mark)
+			plan := parsePlan(t, e.ok(append([]string{"explain", "run", "--calls"}, args...)...))
 			if len(plan) < 20 {
 				t.Fatalf("explain prints only %d calls", len(plan))
 			}
-			if err := follow(plan, traceChild(t, e, mark, words)); err != nil {
+			if err := follow(plan, traceChild(t, e, mark, append([]string{"run", "--rm"}, args...))); err != nil {
 				t.Error(err)
 			}
 		})
@@ -53,10 +53,16 @@ type planned struct {
 	slot  int      // descriptor that the result becomes; -1: none
 	ok    []string // errors that count as done
 	skip  int      // calls to skip on success
+	want  int      // of an input: the descriptor that it becomes
 }
+
+// peer is the descriptor on which parent and child meet; it follows the inputs.
+var peer = planned{line: "the parent's end as descriptor 127", name: "dup3", slot: -1, want: 127}
 
 var (
 	plannedCall = regexp.MustCompile(`^ {12,}([a-z_0-9]+)\((.*)\)(?:→s(\d+))?(?: \[(.*)\])?$`)
+	plannedSkip = regexp.MustCompile(`^ {12,}skip\(\) \[then skip (\d+)\]$`)
+	inputLine   = regexp.MustCompile(`^ inputs +.* as descriptor (\d+)$`)
 	plannedFail = regexp.MustCompile(`^ {12,}or fail with `)
 	quoted      = regexp.MustCompile(`"(?:[^"\\]|\\.)*"`)
 )
@@ -68,6 +74,14 @@ func parsePlan(t *testing.T, text string) []planned {
 		line = strings.TrimRight(line, "\n")
 		if plannedFail.MatchString(line) {
 			plan = append(plan, planned{line: strings.TrimSpace(line), name: "fail", slot: -1})
+			continue
+		}
+		if m := plannedSkip.FindStringSubmatch(line); m != nil {
+			plan = append(plan, planned{line: strings.TrimSpace(line), name: "skip", skip: atoi(t, m[1])})
+			continue
+		}
+		if m := inputLine.FindStringSubmatch(line); m != nil {
+			plan = append(plan, planned{line: strings.TrimSpace(line), name: "dup3", slot: -1, want: atoi(t, m[1])})
 			continue
 		}
 		m := plannedCall.FindStringSubmatch(line)
@@ -92,7 +106,11 @@ func parsePlan(t *testing.T, text string) []planned {
 		}
 		plan = append(plan, p)
 	}
-	return plan
+	after := slices.IndexFunc(plan, func(p planned) bool { return p.want == 0 && p.name != "dup3" })
+	if after < 0 {
+		t.Fatalf("no calls in:\n%s", text)
+	}
+	return slices.Insert(plan, after, peer)
 }
 
 // traced is a call as strace prints it.
@@ -113,7 +131,7 @@ func traceChild(t *testing.T, e *engine, mark string, words []string) []traced {
 	dir := t.TempDir()
 	cmd := e.command(t.Context(), words...)
 	strace := exec.CommandContext(t.Context(), "strace", append([]string{
-		"-ff", "-q", "-s", "4096", "-e", "signal=none", "-o", filepath.Join(dir, "trace"), "--", cmd.Path,
+		"-ff", "-q", "-x", "-s", "4096", "-e", "signal=none", "-o", filepath.Join(dir, "trace"), "--", cmd.Path,
 	}, cmd.Args[1:]...)...)
 	strace.Env = cmd.Env
 	if out, err := strace.CombinedOutput(); err != nil {
@@ -182,6 +200,10 @@ func follow(plan []planned, trace []traced) error {
 	}
 	for i := 0; i < len(plan); {
 		p := plan[i]
+		if p.name == "skip" {
+			i += 1 + p.skip
+			continue
+		}
 		if p.name == "fail" {
 			return fmt.Errorf("call %d: the plan gives up here, the child went on: %s", i, at())
 		}
@@ -203,6 +225,12 @@ func follow(plan []planned, trace []traced) error {
 			i++
 			continue
 		}
+		if p.name == "execve" {
+			break // the payload is running: the end, and what follows is its own
+		}
+		if p.want > 0 && c.ret != p.want {
+			return fmt.Errorf("call %d: %s\nbut it becomes another: %s", i, p.line, c.line)
+		}
 		if p.slot >= 0 && c.ret != p.slot {
 			if len(trace) < 2 || trace[0].name != "dup3" || trace[1].name != "close" {
 				return fmt.Errorf("call %d: %s\nits descriptor is not moved: %s", i, p.line, at())
@@ -212,23 +240,30 @@ func follow(plan []planned, trace []traced) error {
 		i += 1 + p.skip
 	}
 	if len(trace) > 0 {
-		return fmt.Errorf("after the plan's end the child did %s", at())
+		return fmt.Errorf("besides the plan the child did %s", at())
 	}
 	return nil
 }
 
-// id is what differs between the plan that is printed and the one that runs:
-// a container's id, or part of it.
-var id = regexp.MustCompile(`[0-9a-f]{12,64}`)
+// What differs between the plan that is printed and the one that runs: the
+// container's id, or part of it, and the directory of the bundle.
+var (
+	id     = regexp.MustCompile(`[0-9a-f]{12,64}`)
+	bundle = regexp.MustCompile(`"[^"]*/(?:berth-explain-\d+|containers/ID/bundle)`)
+)
+
+func same(s string) string {
+	return bundle.ReplaceAllString(id.ReplaceAllString(s, "ID"), `"BUNDLE`)
+}
 
 // sameTexts checks that the planned strings are those of the call.
 func sameTexts(p planned, c traced) error {
-	line := id.ReplaceAllString(c.line, "ID")
+	line := same(c.line)
 	for _, text := range p.texts {
 		if strings.Contains(text, "…") {
 			continue // shortened by explain
 		}
-		if text = id.ReplaceAllString(text, "ID"); !strings.Contains(line, text) {
+		if text = same(text); !strings.Contains(line, text) {
 			return fmt.Errorf("planned %s\nbut %s is not in %s", p.line, text, c.line)
 		}
 	}

@@ -25,7 +25,7 @@ func TestNothingLeft(t *testing.T) {
 	}{
 		{"a program ends", []string{"host", "true"}, 0},
 		{"a program fails", []string{"host", "false"}, 1},
-		{"a signal", []string{"host", "sh", "-c", "kill -9 $$"}, 137},
+		{"a signal", []string{"host", "sh", "-c", "sh -c 'kill -9 $$'; exit $?"}, 137},
 		{"children stay behind", []string{"host", "sh", "-c", "sleep 600 & sleep 600 & exit 3"}, 3},
 		{"a program is missing", []string{"host", "/no/such/program"}, 127},
 		{"a file is no program", []string{"host", "/etc/passwd"}, 126},
