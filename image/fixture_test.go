@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -225,3 +226,7 @@ func listing(t *testing.T, root string) []string {
 	slices.Sort(out)
 	return out
 }
+
+func mkfifo(path string) error     { return syscall.Mkfifo(path, 0o600) }
+func removeFile(path string) error { return os.Remove(path) }
+func itoa(n int) string            { return strconv.Itoa(n) }

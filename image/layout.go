@@ -47,9 +47,21 @@ func layoutOffers(f files, index []byte) ([]offered, error) {
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, offered{top: plainDescriptor(d), names: names})
+		out = offer(out, offered{top: plainDescriptor(d), names: names})
 	}
 	return out, nil
+}
+
+// offer adds an image, or its names to the same one: an index has an entry
+// for each name.
+func offer(list []offered, of offered) []offered {
+	for i := range list {
+		if list[i].top.Digest == of.top.Digest {
+			list[i].names = union(list[i].names, of.names)
+			return list
+		}
+	}
+	return append(list, of)
 }
 
 // layoutNames are the full names that an index gives one of its entries. A

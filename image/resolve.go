@@ -7,6 +7,9 @@ import (
 
 	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"github.com/berth-engine/berth/image/blob"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -196,3 +199,13 @@ type absent struct{ error }
 
 func (a *absent) Is(target error) bool { return target == errAbsent }
 func (a *absent) Unwrap() error        { return a.error }
+
+// ConfigBytes returns the image's config as it was written, with what Image
+// leaves out: history and fields that only docker knows.
+func (s *Store) ConfigBytes(img Image) ([]byte, error) {
+	size, err := s.blobs.Size(img.ID)
+	if err != nil {
+		return nil, err
+	}
+	return blob.ReadAll(context.Background(), s.blobs, ocispec.Descriptor{Digest: img.ID, Size: size}, maxConfig)
+}

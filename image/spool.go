@@ -63,7 +63,11 @@ func (s *Store) spool(ctx context.Context, r io.Reader) (*archive, error) {
 		if n >= maxEntries {
 			return nil, fault.New(fault.TooLarge, "the archive has more than %d entries", maxEntries)
 		}
-		if err := a.entry(h, &cancelled{ctx, tr}); err != nil {
+		err = a.entry(h, &cancelled{ctx, tr})
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return nil, notTar(err, n+1)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
