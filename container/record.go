@@ -37,6 +37,7 @@ func (s *Store) readRecordInto(buf *[]byte, id string) (*Container, error) {
 	return c, nil
 }
 
+// writeRecord replaces the record in dir, durably unless it has --rm.
 func (s *Store) writeRecord(dir string, c *Container) error {
 	if err := s.at("write record"); err != nil {
 		return err
@@ -44,19 +45,15 @@ func (s *Store) writeRecord(dir string, c *Container) error {
 	return disk.WriteJSON(filepath.Join(dir, recordFile), c, 0o600, !c.Request.Remove)
 }
 
-func (s *Store) syncUnlessRemove(c *Container, dirs ...string) error {
-	if err := s.at("sync " + filepath.Base(dirs[len(dirs)-1])); err != nil {
+// syncUnlessRemove makes the entries of dir durable.
+func (s *Store) syncUnlessRemove(c *Container, dir string) error {
+	if err := s.at("sync " + filepath.Base(dir)); err != nil {
 		return err
 	}
 	if c.Request.Remove {
 		return nil
 	}
-	for _, d := range dirs {
-		if err := disk.SyncDir(d); err != nil {
-			return err
-		}
-	}
-	return nil
+	return disk.SyncDir(dir)
 }
 
 func (s *Store) move(from, to string) error {

@@ -79,7 +79,7 @@ func (s *Store) create(c *Container) (err error) {
 	if err := s.writeRecord(stage, c); err != nil {
 		return err
 	}
-	if err := s.syncUnlessRemove(c, stage, s.names); err != nil {
+	if err := s.syncUnlessRemove(c, s.names); err != nil {
 		return err
 	}
 	if err := s.move(stage, s.Dir(c.ID)); err != nil {

@@ -572,16 +572,20 @@ func BenchmarkFindName1000(b *testing.B) {
 }
 
 func BenchmarkCreateRemove(b *testing.B) {
-	s, _ := open(b)
-	fill(b, s, 100)
-	for b.Loop() {
-		c := sample("web")
-		c.Request.Remove = true
-		if err := s.Create(c); err != nil {
-			b.Fatal(err)
-		}
-		if err := s.Remove(c.ID); err != nil {
-			b.Fatal(err)
-		}
+	for _, rm := range []bool{true, false} {
+		b.Run(map[bool]string{true: "rm", false: "durable"}[rm], func(b *testing.B) {
+			s, _ := open(b)
+			fill(b, s, 100)
+			for b.Loop() {
+				c := sample("web")
+				c.Request.Remove = rm
+				if err := s.Create(c); err != nil {
+					b.Fatal(err)
+				}
+				if err := s.Remove(c.ID); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
