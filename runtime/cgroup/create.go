@@ -77,7 +77,8 @@ func (g *group) makeLeaf(t *tree, d *dir, undo *cleanup.Stack) (made bool, err e
 		if !errors.Is(err, unix.ENOENT) {
 			return made, err
 		}
-		if err := g.makeParent(t, filepath.Dir(t.path), undo); err != nil {
+		err = g.makeParent(t, filepath.Dir(t.path), undo)
+		if err != nil && !errors.Is(err, unix.ENOENT) {
 			return false, err
 		}
 	}

@@ -81,7 +81,7 @@ func TestFiles(t *testing.T) {
 			v2: []string{"memory memory.swap.max = max (optional)", "memory memory.max = max"},
 		},
 		{
-			name: "memory, the rest", r: &specs.LinuxResources{Memory: &specs.LinuxMemory{Reservation: ptr(int64(4096)), Swappiness: ptr(uint64(0)), DisableOOMKiller: ptr(true), Kernel: ptr(int64(1)), KernelTCP: ptr(int64(1)), UseHierarchy: ptr(true)}},
+			name: "memory, the rest", r: &specs.LinuxResources{Memory: &specs.LinuxMemory{Reservation: ptr(int64(4096)), Swappiness: ptr(uint64(0)), DisableOOMKiller: ptr(true), KernelTCP: ptr(int64(1)), UseHierarchy: ptr(true)}},
 			v1: []string{"memory memory.soft_limit_in_bytes = 4096", "memory memory.oom_control = 1", "memory memory.swappiness = 0"},
 			v2: []string{"memory memory.low = 4096"},
 		},

@@ -1,0 +1,151 @@
+package cgroup
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	specs "github.com/opencontainers/runtime-spec/specs-go"
+)
+
+// below returns the manager of a group some levels below g's paths; g itself
+// is never made, so its directories are parents.
+func (g *group) below(path string) *group {
+	b := &group{seam: g.seam}
+	for _, t := range g.trees {
+		t.path = filepath.Join(t.path, path)
+		b.trees = append(b.trees, t)
+	}
+	return b
+}
+
+// TestCreateFailsAtEveryStep lets every single change fail in turn and looks
+// for what is left.
+func TestCreateFailsAtEveryStep(t *testing.T) {
+	parent := newGroup(t)
+	g := parent.below("a/b")
+	full := limits()
+	full.Devices = []specs.LinuxDeviceCgroup{{Allow: true, Type: "c", Access: "r"}}
+	steps := 0
+	for n := 0; ; n++ {
+		steps = 0
+		failed := ""
+		g.seam = func(call, object string) error {
+			if steps++; steps-1 == n {
+				failed = call + " " + object
+				return unix.ENOMEM
+			}
+			return nil
+		}
+		err := g.Create(full)
+		if failed == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if !errors.Is(err, unix.ENOMEM) {
+			t.Errorf("step %d (%s) failed, create says %v", n, failed, err)
+		}
+		if left := append(g.existing(), parent.existing()...); len(left) > 0 {
+			t.Fatalf("step %d (%s) failed and left %v", n, failed, left)
+		}
+	}
+	if steps < 40 {
+		t.Errorf("only %d steps were tried", steps)
+	}
+	g.seam = nil
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if left := parent.existing(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestDeviceProgramFails(t *testing.T) {
+	parent := newGroup(t)
+	if parent.unified() == nil {
+		t.Skip("no unified tree")
+	}
+	parent.trees = parent.trees[len(parent.trees)-1:]
+	parent.seam = func(call, _ string) error {
+		if call == "bpf" {
+			return unix.EPERM
+		}
+		return nil
+	}
+	g := parent.below("a")
+	if err := g.Create(nil); !errors.Is(err, unix.EPERM) {
+		t.Errorf("got %v", err)
+	}
+	if left := parent.existing(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+func TestParents(t *testing.T) {
+	t.Run("ours go with the last container", func(t *testing.T) {
+		parent := newGroup(t)
+		one, two := parent.below("x/one"), parent.below("x/two")
+		create(t, one, nil)
+		create(t, two, nil)
+		if err := one.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(parent.existing()) != len(parent.trees) {
+			t.Error("the parent of a container is gone")
+		}
+		again, err := Reopen(two.Paths()) // another process
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := again.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if left := parent.existing(); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+	})
+	t.Run("others stay", func(t *testing.T) {
+		parent := newGroup(t)
+		for _, tr := range parent.trees {
+			if err := os.Mkdir(tr.path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g := parent.below("one")
+		create(t, g, nil)
+		if err := g.Remove(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(parent.existing()) != len(parent.trees) {
+			t.Error("a directory that was not ours is gone")
+		}
+	})
+	t.Run("neighbours do not disturb", func(t *testing.T) {
+		parent := newGroup(t)
+		var wg sync.WaitGroup
+		for worker := range 4 {
+			wg.Go(func() {
+				g := parent.below(fmt.Sprintf("x/%d", worker))
+				for range 25 {
+					if err := g.Create(nil); err != nil {
+						t.Error(err)
+						return
+					}
+					if err := g.Remove(fresh()); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
