@@ -31,6 +31,9 @@ func Open(root string) *Store { return &Store{dir: filepath.Join(root, "blobs")}
 // Check refuses digests whose grammar or algorithm this store does not take.
 // Nothing else of this package turns a digest into a path.
 func Check(d digest.Digest) error {
+	if hex, ok := strings.CutPrefix(string(d), "sha256:"); ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == "" {
+		return nil // nearly all of them, without a regular expression
+	}
 	if err := d.Validate(); err != nil {
 		return fault.New(fault.Invalid, "digest %q: %w", clip(string(d)), err)
 	}
