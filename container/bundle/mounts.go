@@ -17,7 +17,7 @@ import (
 // mounts fills the mounts in the order in which they are made: the kernel's
 // file systems, then the engine's files and the user's mounts by the depth of
 // their destination, then the init. A mount of the user at the place of a
-// default replaces it.
+// default, or above it, replaces it.
 func mounts(s *specs.Spec, r *container.Request, _ *ocispec.Image, h Host) error {
 	asked, err := userMounts(r, h)
 	if err != nil {
@@ -40,7 +40,7 @@ func mounts(s *specs.Spec, r *container.Request, _ *ocispec.Image, h Host) error
 		}
 	}
 	for _, m := range defaultMounts() {
-		if taken[m.Destination] || (taken["/dev"] && strings.HasPrefix(m.Destination, "/dev/")) {
+		if covered(m.Destination, asked) {
 			continue
 		}
 		if m.Destination == "/dev/shm" {
@@ -63,12 +63,14 @@ func mounts(s *specs.Spec, r *container.Request, _ *ocispec.Image, h Host) error
 	return nil
 }
 
-func depth(m specs.Mount) int {
-	if m.Destination == "/" {
-		return 0
-	}
-	return strings.Count(m.Destination, "/")
+// covered: a mount of the user's at dest or above it would hide a default one.
+func covered(dest string, asked []specs.Mount) bool {
+	return slices.ContainsFunc(asked, func(m specs.Mount) bool {
+		return dest == m.Destination || strings.HasPrefix(dest, m.Destination+"/")
+	})
 }
+
+func depth(m specs.Mount) int { return strings.Count(m.Destination, "/") }
 
 func shmSize(r *container.Request) int64 {
 	if r.ShmSize > 0 {

@@ -366,22 +366,28 @@ func TestMountOverride(t *testing.T) {
 		h.Hosts, h.ResolvConf = "/engine/hosts", "/engine/resolv.conf"
 		r.Mounts = []container.Mount{
 			{Type: "bind", Source: "/my/dev", Target: "/dev"},
-			{Type: "bind", Source: "/my/cgroup", Target: "/sys/fs/cgroup", ReadOnly: true},
+			{Type: "bind", Source: "/my/sys", Target: "/sys", ReadOnly: true},
 			{Type: "bind", Source: "/my/hosts", Target: "/etc/hosts"},
 		}
 	})
-	for _, gone := range []string{"/dev/pts", "/dev/shm", "/dev/mqueue"} {
+	for _, gone := range []string{"/dev/pts", "/dev/shm", "/dev/mqueue", "/sys/fs/cgroup"} {
 		if mountAt(s, gone) != nil {
 			t.Errorf("%s is still mounted", gone)
 		}
 	}
-	for dest, source := range map[string]string{"/dev": "/my/dev", "/sys/fs/cgroup": "/my/cgroup", "/etc/hosts": "/my/hosts", "/etc/resolv.conf": "/engine/resolv.conf"} {
+	for dest, source := range map[string]string{"/dev": "/my/dev", "/sys": "/my/sys", "/etc/hosts": "/my/hosts", "/etc/resolv.conf": "/engine/resolv.conf"} {
 		if m := mountAt(s, dest); m == nil || m.Source != source {
 			t.Errorf("%s: %+v", dest, m)
 		}
 	}
-	if m := mountAt(s, "/proc/uptime"); m != nil {
-		t.Error(m)
+	s = must(t, func(r *container.Request, h *Host) {
+		r.Mounts = []container.Mount{
+			{Type: "bind", Source: "/my/cgroup", Target: "/sys/fs/cgroup"},
+			{Type: "bind", Source: "/my/uptime", Target: "/proc/uptime"},
+		}
+	})
+	if m := mountAt(s, "/sys/fs/cgroup"); m == nil || m.Source != "/my/cgroup" || mountAt(s, "/sys") == nil || mountAt(s, "/proc/uptime") == nil {
+		t.Errorf("got %+v", s.Mounts)
 	}
 }
 
