@@ -106,7 +106,7 @@ func adopt(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 func bury(path string, s container.Status) error {
 	if s.State != container.Restarting || s.Exit == nil {
 		s.Exit = &container.ExitStatus{Code: 255, Unknown: true, Cause: lostNote}
-		s.FinishedAt = time.Now()
+		s.FinishedAt = time.Now().UTC()
 	}
 	s.State, s.Pid, s.StartTicks, s.MonitorPid, s.MonitorTicks = container.Exited, 0, 0, 0, 0
 	s.Note = lostNote

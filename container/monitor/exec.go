@@ -2,6 +2,7 @@ package monitor
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 	"syscall"
 
@@ -39,7 +40,11 @@ func (c *Conn) Exec(ctx context.Context, q ExecRequest) (*Process, error) {
 	if q.Process == nil {
 		return nil, fault.New(fault.Invalid, "exec: no process given")
 	}
-	m := &wire.Message{Op: wire.Exec, Process: q.Process}
+	body, err := json.Marshal(q.Process)
+	if err != nil {
+		return nil, fault.Op("exec", "encode", err)
+	}
+	m := &wire.Message{Op: wire.Exec, Process: body}
 	var fds []int
 	if !q.Process.Terminal {
 		for i, f := range []*os.File{q.Stdin, q.Stdout, q.Stderr} {

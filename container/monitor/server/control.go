@@ -123,7 +123,9 @@ func (s *server) signal(m *wire.Message) error {
 		return s.notRunning()
 	}
 	if err == nil && s.current().State == container.Paused && (m.Signal == int(syscall.SIGKILL) || m.Signal == s.stopSignal()) {
-		return s.freeze(false)
+		if err = s.freeze(false); errors.Is(err, fault.NotRunning) || errors.Is(err, unix.ESRCH) {
+			return nil // it ended at once
+		}
 	}
 	return err
 }

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"encoding/json"
 	"os"
 
+	specs "github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/container"
@@ -44,7 +46,12 @@ func (s *server) count(n int) {
 
 // launch calls the runtime.
 func (s *server) launch(m *wire.Message, fds []int) (*process, *os.File, error) {
-	stdio, err := execFiles(m, fds)
+	var spec specs.Process
+	if err := json.Unmarshal(m.Process, &spec); err != nil {
+		closeFDs(fds)
+		return nil, nil, fault.New(fault.Invalid, "exec: process: %w", err)
+	}
+	stdio, err := execFiles(m.Stdio, fds, spec.Terminal)
 	defer closeFiles(stdio[:])
 	if err != nil {
 		return nil, nil, err
@@ -58,7 +65,7 @@ func (s *server) launch(m *wire.Message, fds []int) (*process, *os.File, error) 
 	ctx, cancel := context.WithTimeout(context.Background(), startTime)
 	defer cancel()
 	forked := s.score.forking()
-	proc, err := s.rt.Exec(ctx, s.cfg.ID, m.Process, stdio)
+	proc, err := s.rt.Exec(ctx, s.cfg.ID, &spec, stdio)
 	forked()
 	if err != nil {
 		return nil, nil, err
@@ -79,12 +86,8 @@ func (s *server) launch(m *wire.Message, fds []int) (*process, *os.File, error) 
 
 // execFiles makes the three files of an exec from what came; /dev/null for
 // what did not.
-func execFiles(m *wire.Message, fds []int) (f [3]*os.File, err error) {
-	if m.Process == nil {
-		closeFDs(fds)
-		return f, fault.New(fault.Invalid, "exec: no process given")
-	}
-	for i, given := range m.Stdio {
+func execFiles(which [3]bool, fds []int, terminal bool) (f [3]*os.File, err error) {
+	for i, given := range which {
 		if given && len(fds) > 0 {
 			f[i] = os.NewFile(uintptr(fds[0]), "exec stdio")
 			fds = fds[1:]
@@ -93,7 +96,7 @@ func execFiles(m *wire.Message, fds []int) (f [3]*os.File, err error) {
 		}
 	}
 	closeFDs(fds)
-	if err != nil || m.Process.Terminal {
+	if err != nil || terminal {
 		return f, err
 	}
 	for i := range f {

@@ -44,7 +44,7 @@ func (s *server) running(l *life, restarts int) error {
 	err = s.set(func(st *container.Status) {
 		*st = container.Status{
 			State: container.Running, Pid: l.proc.pid, StartTicks: l.proc.ticks, BootID: container.BootID(),
-			MonitorPid: me, MonitorTicks: ticks, Exit: st.Exit, StartedAt: time.Now(),
+			MonitorPid: me, MonitorTicks: ticks, Exit: st.Exit, StartedAt: time.Now().UTC(),
 			FinishedAt: st.FinishedAt, RestartCount: restarts, Stopped: st.Stopped, Note: st.Note,
 		}
 		if restarts == 0 {
@@ -87,7 +87,7 @@ func (s *server) failed(err error) {
 // restarting is the status between two lives.
 func restarting(st *container.Status, exit container.ExitStatus) {
 	st.State, st.Pid, st.StartTicks = container.Restarting, 0, 0
-	st.Exit, st.FinishedAt = &exit, time.Now()
+	st.Exit, st.FinishedAt = &exit, time.Now().UTC()
 }
 
 // exited is the status after the last life.
@@ -97,7 +97,7 @@ func exited(st *container.Status, exit container.ExitStatus) {
 		return // it never ran: failed has said it all
 	}
 	if st.State != container.Restarting { // else the end was recorded when it came
-		st.FinishedAt = time.Now()
+		st.FinishedAt = time.Now().UTC()
 	}
 	st.State, st.Exit = container.Exited, &exit
 }

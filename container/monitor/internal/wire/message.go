@@ -1,10 +1,9 @@
 package wire
 
 import (
+	"encoding/json"
 	"errors"
 	"syscall"
-
-	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/fault"
@@ -38,13 +37,13 @@ type Message struct {
 	Op  string
 	Seq uint64 `json:",omitempty"`
 
-	Attach  *Streams       `json:",omitempty"`
-	Size    *Size          `json:",omitempty"` // resize, start
-	Signal  int            `json:",omitempty"`
-	All     bool           `json:",omitempty"` // signal: every process of the container
-	Reap    bool           `json:",omitempty"` // wait: this client removes the container when it is told first
-	Process *specs.Process `json:",omitempty"` // exec
-	Stdio   [3]bool        `json:",omitzero"`  // exec: which of stdin, stdout, stderr come as descriptors, in order
+	Attach  *Streams        `json:",omitempty"`
+	Size    *Size           `json:",omitempty"` // resize, start
+	Signal  int             `json:",omitempty"`
+	All     bool            `json:",omitempty"` // signal: every process of the container
+	Reap    bool            `json:",omitempty"` // wait: this client removes the container when it is told first
+	Process json.RawMessage `json:",omitempty"` // exec: the OCI spec's process; decoded only where it is used
+	Stdio   [3]bool         `json:",omitzero"`  // exec: which of stdin, stdout, stderr come as descriptors, in order
 
 	More   bool                  `json:",omitempty"` // a further reply to this request follows
 	Pid    int                   `json:",omitempty"`
