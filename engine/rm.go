@@ -1,10 +1,13 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -142,6 +145,9 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container) error
 	if err := c.cfg.Fail("remove run directory"); err != nil {
 		return err
 	}
+	if err := c.removeRuntime(ctx, rec.ID); err != nil {
+		return err
+	}
 	if err := c.removeRunDir(rec.ID); err != nil {
 		return err
 	}
@@ -155,6 +161,24 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container) error
 		return err
 	}
 	return records.Remove(rec.ID)
+}
+
+// removeRuntime has the runtime forget a container whose monitor was killed
+// before it could: its state, its control groups, what still runs in them.
+func (r *rooms) removeRuntime(ctx context.Context, id string) error {
+	root := filepath.Join(r.cfg.State, "oci")
+	if _, err := os.Lstat(filepath.Join(root, id)); err != nil {
+		return nil
+	}
+	exe, err := r.runtime()
+	if err != nil {
+		return err
+	}
+	out, err := exec.CommandContext(ctx, exe, "--root", root, "delete", "--force", id).CombinedOutput()
+	if err != nil {
+		return fault.Op("delete the runtime's state", string(bytes.TrimSpace(out)), err)
+	}
+	return nil
 }
 
 func (r *rooms) removeRunDir(id string) error {
