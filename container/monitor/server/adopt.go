@@ -19,6 +19,9 @@ const hangupTime = 2 * time.Second
 // lostTerminal is why it is ended.
 const lostTerminal = "the monitor was killed and the container's terminal went with it"
 
+// lostStreams is what is not there any more when the FIFOs are not.
+const lostStreams = "the run directory was emptied: further output is lost"
+
 // Adopt takes over a container whose monitor was killed while the payload
 // runs on. A payload on a terminal cannot be kept: it is ended.
 func Adopt(cfg monitor.Config, rt Runtime, first *os.File) error {
@@ -31,6 +34,9 @@ func (s *server) adopt(first *os.File) error {
 		return refuse(first, err)
 	}
 	s.status, s.started = old, true
+	if err := os.MkdirAll(s.cfg.RunDir, 0o700); err != nil {
+		return refuse(first, err)
+	}
 	l, err := s.find(old)
 	if err != nil {
 		return refuse(first, err)
@@ -80,11 +86,16 @@ func (s *server) find(old container.Status) (*life, error) {
 		l.proc.fd.Close()
 		return nil, fault.New(fault.NotRunning, "container %s ended while it was being adopted", s.cfg.ID)
 	}
-	if !s.cfg.TTY {
-		if l.io, err = openMine(s.cfg.RunDir, s.cfg.OpenStdin); err != nil {
-			l.proc.fd.Close()
-			return nil, err
-		}
+	if s.cfg.TTY {
+		return l, nil
+	}
+	l.io, err = openMine(s.cfg.RunDir, s.cfg.OpenStdin)
+	if isGone(err) { // somebody emptied the run directory: better half a monitor than none
+		s.status.Note, err = join(s.status.Note, lostStreams), nil
+	}
+	if err != nil {
+		l.proc.fd.Close()
+		return nil, err
 	}
 	return l, nil
 }

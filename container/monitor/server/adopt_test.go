@@ -197,3 +197,65 @@ func TestAdoptKeepsTheRestartPolicy(t *testing.T) {
 		t.Errorf("wait: %+v, %v", exit, err)
 	}
 }
+
+// Somebody wiped /run: the container can still be stopped and waited for.
+func TestAdoptWithoutRunDirectory(t *testing.T) {
+	b := newBox(t, nil, "/bin/sleep", "60")
+	b.start(monitor.AttachOptions{}).Close()
+	b.killMonitor()
+	if err := os.RemoveAll(b.cfg.RunDir); err != nil {
+		t.Fatal(err)
+	}
+	c, err := monitor.Ensure(soon(t), exe(t), b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if s := b.status(); !strings.Contains(s.Note, "output is lost") {
+		t.Errorf("note %q", s.Note)
+	}
+	b.kill(c)
+}
+
+// The log of a killed monitor is continued behind its last whole line, and
+// what the payload wrote meanwhile is not lost.
+func TestAdoptContinuesTheLog(t *testing.T) {
+	b := newBox(t, nil)
+	gates := []string{filepath.Join(b.dir, "gate1"), filepath.Join(b.dir, "gate2")}
+	for _, g := range gates {
+		if err := syscall.Mkfifo(g, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.write("fake.json", payload{Args: append([]string{"/bin/sh", "-c", "echo one; read x <$0; echo two; read x <$1; echo three"}, gates...)})
+	talk := func(gate string) {
+		t.Helper()
+		if err := os.WriteFile(gate, []byte("\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.start(monitor.AttachOptions{}).Close()
+	eventually(t, "the first line", func() bool { return b.log() == "one\n" })
+	b.killMonitor()
+	f, err := os.OpenFile(b.cfg.LogFile, os.O_WRONLY|os.O_APPEND, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteString(`{"log":"half a li`); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	talk(gates[0])
+	c, err := monitor.Ensure(soon(t), exe(t), b.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	talk(gates[1])
+	if exit, err := c.Wait(soon(t)); err != nil || exit.Code != 0 {
+		t.Errorf("wait: %+v, %v", exit, err)
+	}
+	if got := b.log(); got != "one\ntwo\nthree\n" {
+		t.Errorf("log %q", got)
+	}
+}

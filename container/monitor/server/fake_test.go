@@ -208,7 +208,8 @@ func (f *fake) Kill(_ string, sig int, all bool) error {
 	return syscall.Kill(pid, syscall.Signal(sig))
 }
 
-func (f *fake) Pause(context.Context, string) error  { return f.Kill("", int(syscall.SIGSTOP), true) }
+func (f *fake) Pause(context.Context, string) error { return f.Kill("", int(syscall.SIGSTOP), true) }
+
 func (f *fake) Resume(context.Context, string) error { return f.Kill("", int(syscall.SIGCONT), true) }
 
 func (f *fake) Delete(context.Context, string, bool) error {
