@@ -37,6 +37,8 @@ type Bundle struct {
 	Spec   *specs.Spec
 	Root   string // absolute path of root.path
 	Mounts []mount.Mount
+
+	text []byte // config.json
 }
 
 // LoadBundle reads config.json and, if there is one, rootfs.json.
@@ -46,11 +48,12 @@ func LoadBundle(dir string) (*Bundle, error) {
 		return nil, err
 	}
 	b := &Bundle{Dir: abs}
-	if b.Spec, err = readSpec(filepath.Join(abs, "config.json")); err != nil {
+	name := filepath.Join(abs, "config.json")
+	if b.text, err = readBounded(name); err != nil {
 		return nil, err
 	}
-	if b.Spec.Root == nil || b.Spec.Root.Path == "" {
-		return nil, fault.New(fault.Invalid, "%s/config.json: root.path: missing", abs)
+	if b.Spec, err = parseSpec(name, b.text); err != nil {
+		return nil, err
 	}
 	b.Root = b.Spec.Root.Path
 	if !filepath.IsAbs(b.Root) {
@@ -73,7 +76,15 @@ func LoadBundle(dir string) (*Bundle, error) {
 }
 
 func readSpec(path string) (*specs.Spec, error) {
-	f, err := os.Open(path)
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	return parseSpec(path, data)
+}
+
+func readBounded(path string) ([]byte, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not stop us
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +96,7 @@ func readSpec(path string) (*specs.Spec, error) {
 	if len(data) > maxSpec {
 		return nil, fault.New(fault.TooLarge, "%s: larger than %d bytes", path, maxSpec)
 	}
-	return parseSpec(path, data)
+	return data, nil
 }
 
 // linuxSpec is the part of specs.Spec that this runtime reads. Package json
@@ -116,7 +127,22 @@ func parseSpec(path string, data []byte) (*specs.Spec, error) {
 	if !ok || major != "1" {
 		return nil, fault.New(fault.Invalid, "%s: ociVersion %q: this runtime knows version 1", path, s.Version)
 	}
-	return &s, nil
+	return &s, checkSpec(path, &s)
+}
+
+// checkSpec makes sure of what everything else takes for granted.
+func checkSpec(path string, s *specs.Spec) error {
+	switch {
+	case s.Root == nil || s.Root.Path == "":
+		return fault.New(fault.Invalid, "%s: root.path: missing", path)
+	case s.Process == nil:
+		return fault.New(fault.Invalid, "%s: process: missing; nothing to run", path)
+	case len(s.Process.Args) == 0:
+		return fault.New(fault.Invalid, "%s: process.args: must name a program", path)
+	case s.Linux == nil:
+		return fault.New(fault.Invalid, "%s: linux: missing; this runtime makes Linux containers", path)
+	}
+	return nil
 }
 
 // facts gathers what planning needs to know of the machine.
@@ -194,16 +220,32 @@ func parentPoints(s *specs.Spec) []plan.Point {
 	return points
 }
 
-// setHome gives the process a HOME when the specification has none, as all
-// runtimes do.
+// setHome makes every variable unique, the last one counting, and gives the
+// process a HOME when it has none, as all runtimes do.
 func setHome(p *specs.Process, root string) {
-	for _, e := range p.Env {
-		if v, ok := strings.CutPrefix(e, "HOME="); ok && v != "" {
-			return
+	last := make(map[string]int, len(p.Env))
+	for i, e := range p.Env {
+		last[envName(e)] = i
+	}
+	env := make([]string, 0, len(p.Env)+1)
+	home := false
+	for i, e := range p.Env {
+		switch {
+		case last[envName(e)] != i, e == "HOME=":
+		default:
+			home = home || strings.HasPrefix(e, "HOME=")
+			env = append(env, e)
 		}
 	}
-	p.Env = slices.DeleteFunc(p.Env, func(e string) bool { return e == "HOME=" })
-	p.Env = append(p.Env, "HOME="+homeOf(p.User.UID, root))
+	if !home {
+		env = append(env, "HOME="+homeOf(p.User.UID, root))
+	}
+	p.Env = env
+}
+
+func envName(e string) string {
+	name, _, _ := strings.Cut(e, "=")
+	return name
 }
 
 // homeOf reads etc/passwd below root; a user without an entry has "/".
@@ -239,9 +281,14 @@ func namespacesApart(pid int) (uint64, error) {
 		name string
 		flag uint64
 	}{
-		{"user", unix.CLONE_NEWUSER}, {"mnt", unix.CLONE_NEWNS}, {"pid", unix.CLONE_NEWPID},
-		{"ipc", unix.CLONE_NEWIPC}, {"uts", unix.CLONE_NEWUTS}, {"net", unix.CLONE_NEWNET},
-		{"cgroup", unix.CLONE_NEWCGROUP}, {"time", unix.CLONE_NEWTIME},
+		{"user", unix.CLONE_NEWUSER},
+		{"mnt", unix.CLONE_NEWNS},
+		{"pid", unix.CLONE_NEWPID},
+		{"ipc", unix.CLONE_NEWIPC},
+		{"uts", unix.CLONE_NEWUTS},
+		{"net", unix.CLONE_NEWNET},
+		{"cgroup", unix.CLONE_NEWCGROUP},
+		{"time", unix.CLONE_NEWTIME},
 	} {
 		var ours, theirs unix.Stat_t
 		if err := unix.Stat("/proc/self/ns/"+ns.name, &ours); err != nil {

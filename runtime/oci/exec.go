@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/nofile"
@@ -32,6 +32,7 @@ type ExecRequest struct {
 	// Unfiltered leaves the container's seccomp profile out (--privileged).
 	Unfiltered bool
 	Console    func(master *os.File) error
+	args       []string // if not empty, in place of Process.Args, which then only names the program
 }
 
 // Exec runs a process in a running container. The caller must wait for it.
@@ -46,11 +47,11 @@ func (r *Runtime) Exec(ctx context.Context, req ExecRequest) (*Process, error) {
 	case s.Status == specs.StateStopped, s.Status == specs.StateCreating:
 		return nil, fault.New(fault.NotRunning, "cannot exec in a %s container", s.Status)
 	}
-	spec, err := readSpec(filepath.Join(s.Bundle, "config.json"))
+	spec, err := readSpec(r.config(s.ID))
 	if err != nil {
 		return nil, err
 	}
-	setHome(req.Process, "/proc/"+strconv.Itoa(s.Pid)+"/root")
+	setHome(req.Process, rootOf(s))
 	return r.exec(ctx, &req, s, spec)
 }
 
@@ -78,6 +79,9 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	pl, err := plan.Join(req.Process, f)
 	if err != nil {
 		return nil, err
+	}
+	if len(req.args) > 0 {
+		pl.SetArgs(req.args)
 	}
 	var proc Process
 	at := func(p plan.Point, child *launch.Process) error {
@@ -138,7 +142,7 @@ func finishExec(req *ExecRequest, child *launch.Process, proc *Process) (*Proces
 	// A process that has ended already is a zombie of ours and still has its line.
 	ticks, err := kernel.StartTicks(child.Pid)
 	if err == nil && req.PIDFile != "" {
-		err = os.WriteFile(req.PIDFile, []byte(strconv.Itoa(child.Pid)), 0o644)
+		err = disk.Write(req.PIDFile, []byte(strconv.Itoa(child.Pid)), 0o644)
 	}
 	proc.StartTicks = ticks
 	if err != nil {
@@ -188,12 +192,6 @@ func (r *Runtime) launchJoin(ctx context.Context, pl *plan.Plan, s *State, stdio
 		}
 	}
 	return launch.Start(ctx, prog, launch.Options{Files: files, Cgroup: x.dir, At: at})
-}
-
-func closeFiles(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
 }
 
 // Wait waits for a payload that Create or Exec returned and gives its status

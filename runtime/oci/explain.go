@@ -18,11 +18,7 @@ func Explain(w io.Writer, id string, b *Bundle, o plan.ExplainOptions) error {
 	if err != nil {
 		return err
 	}
-	path := id
-	if b.Spec.Linux != nil && b.Spec.Linux.CgroupsPath != "" {
-		path = b.Spec.Linux.CgroupsPath
-	}
-	m, err := layout.Manager(path)
+	m, err := groups(id, b.Spec)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,23 +18,34 @@ import (
 
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
-	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
 // createHooks runs the hooks that come between the mounts and the pivot.
-func (c *creation) createHooks(ctx context.Context, child *launch.Process) error {
+func (c *creation) createHooks(ctx context.Context) error {
 	h := c.spec.Hooks
 	if h == nil {
 		return nil
 	}
+	c.hooked = true
 	if err := c.r.runHooks(ctx, c.st, "prestart", h.Prestart, true); err != nil { //nolint:staticcheck // deprecated, and must still work
 		return err
 	}
 	if err := c.r.runHooks(ctx, c.st, "createRuntime", h.CreateRuntime, true); err != nil {
 		return err
 	}
-	return c.r.insideHooks(ctx, c.st, "createContainer", h.CreateContainer)
+	return c.r.createContainer(ctx, c.st, h.CreateContainer)
+}
+
+// poststart belongs to Create when that starts the payload. The container that
+// fails here is undone.
+func (c *creation) poststart(ctx context.Context) error {
+	if !c.req.Start || c.spec.Hooks == nil {
+		return nil
+	}
+	c.hooked = true
+	c.st.Status = specs.StateRunning
+	return c.r.runHooks(ctx, c.st, "poststart", c.spec.Hooks.Poststart, true)
 }
 
 // runHooks runs hooks in the runtime's own namespaces, the state on stdin. With
@@ -105,59 +117,114 @@ func hookError(ctx context.Context, h *specs.Hook, err error, output string) err
 	return fmt.Errorf("%w, output: %q", err, output)
 }
 
-// insideHooks runs hooks in the namespaces of the container, by the same kind
-// of plan as exec.
-func (r *Runtime) insideHooks(ctx context.Context, s *State, name string, hooks []specs.Hook) error {
+// createContainer runs hooks in the namespaces of a container whose root is
+// still the machine's: their programs are the machine's own, and the payload's
+// filter, user and rights are not for them.
+func (r *Runtime) createContainer(ctx context.Context, s *State, hooks []specs.Hook) error {
+	return insideHooks(ctx, s, "createContainer", hooks, func(ctx context.Context, h *specs.Hook, stdin *os.File) (*Process, error) {
+		apart, err := namespacesApart(s.Pid)
+		if err != nil {
+			return nil, err
+		}
+		p := &specs.Process{Cwd: "/", Args: []string{h.Path}, Env: h.Env}
+		pl, err := plan.Join(p, plan.JoinFacts{
+			Facts:      plan.Facts{LastCap: kernel.LastCap(), Arch: runtime.GOARCH, NoKeyring: true},
+			Namespaces: apart, Who: s.ID,
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(h.Args) > 0 {
+			pl.SetArgs(h.Args)
+		}
+		child, err := r.launchJoin(ctx, pl, s, [3]*os.File{stdin, os.Stderr, os.Stderr}, nil, nil)
+		if err != nil {
+			return nil, explainExec(p, err)
+		}
+		return &Process{Pid: child.Pid, Pidfd: child.Pidfd}, nil
+	})
+}
+
+// startContainer runs hooks inside the container. Their programs come from the
+// image, so they are confined like its payload: same user, rights, filter and
+// groups.
+func (r *Runtime) startContainer(ctx context.Context, s *State, spec *specs.Spec, hooks []specs.Hook) error {
+	return insideHooks(ctx, s, "startContainer", hooks, func(ctx context.Context, h *specs.Hook, stdin *os.File) (*Process, error) {
+		p := *spec.Process
+		p.Terminal, p.Args = false, []string{h.Path}
+		if setHome(&p, rootOf(s)); len(h.Env) > 0 {
+			p.Env = h.Env
+		}
+		req := &ExecRequest{ID: s.ID, Process: &p, Stdio: [3]*os.File{stdin, os.Stderr, os.Stderr}, args: h.Args}
+		return r.exec(ctx, req, s, spec)
+	})
+}
+
+// insideHooks gives each hook the state as seen in the container and waits for
+// its end.
+func insideHooks(ctx context.Context, s *State, name string, hooks []specs.Hook, start func(context.Context, *specs.Hook, *os.File) (*Process, error)) error {
+	if len(hooks) == 0 {
+		return nil
+	}
+	seen := s.State
+	seen.Pid = innerPid(s.Pid)
+	state, err := json.Marshal(seen)
+	if err != nil {
+		return err
+	}
 	for i := range hooks {
-		if err := r.insideHook(ctx, s, &hooks[i]); err != nil {
+		if err := insideHook(ctx, state, &hooks[i], start); err != nil {
 			return fmt.Errorf("error running %s hook #%d: %w", name, i, err)
 		}
 	}
 	return nil
 }
 
-func (r *Runtime) insideHook(ctx context.Context, s *State, h *specs.Hook) error {
+// innerPid is a process's number in its own pid namespace.
+func innerPid(pid int) int {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	if err != nil {
+		return pid
+	}
+	for line := range strings.Lines(string(data)) {
+		if !strings.HasPrefix(line, "NSpid:") {
+			continue
+		}
+		f := strings.Fields(line)
+		if n, err := strconv.Atoi(f[len(f)-1]); err == nil {
+			return n
+		}
+	}
+	return pid
+}
+
+func insideHook(ctx context.Context, state []byte, h *specs.Hook, start func(context.Context, *specs.Hook, *os.File) (*Process, error)) error {
+	if !strings.HasPrefix(h.Path, "/") {
+		return fault.New(fault.Invalid, "path %q is not absolute", h.Path)
+	}
 	ctx, cancel := hookContext(ctx, h)
 	defer cancel()
-	state, err := json.Marshal(s.State)
-	if err != nil {
-		return err
-	}
 	stdin, err := pipeWith(state)
 	if err != nil {
 		return err
 	}
 	defer stdin.Close()
-	apart, err := namespacesApart(s.Pid)
-	if err != nil {
-		return err
-	}
-	// The filter, capabilities and user of the payload do not apply to hooks.
-	p := &specs.Process{Cwd: "/", Args: []string{h.Path}, Env: h.Env}
-	f := plan.JoinFacts{
-		Facts:      plan.Facts{LastCap: kernel.LastCap(), Arch: runtime.GOARCH, NoKeyring: true},
-		Namespaces: apart &^ unix.CLONE_NEWUSER, Who: s.ID,
-	}
-	pl, err := plan.Join(p, f)
-	if err != nil {
-		return err
-	}
-	if len(h.Args) > 0 {
-		pl.SetArgs(h.Args)
-	}
-	child, err := r.launchJoin(ctx, pl, s, [3]*os.File{stdin, os.Stderr, os.Stderr}, nil, nil)
+	child, err := start(ctx, h, stdin)
 	if err != nil {
 		return err
 	}
 	defer child.Pidfd.Close()
-	stop := context.AfterFunc(ctx, func() { child.Kill() })
+	stop := context.AfterFunc(ctx, func() { child.Signal(unix.SIGKILL) })
 	defer stop()
 	var ws unix.WaitStatus
 	if _, err := wait4(child.Pid, &ws); err != nil {
 		return err
 	}
-	if ws.Exited() && ws.ExitStatus() == 0 {
+	switch {
+	case ws.Exited() && ws.ExitStatus() == 0:
 		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: no end within its timeout: %w", h.Path, ctx.Err())
 	}
 	return fmt.Errorf("%s: %s", h.Path, statusWords(ws))
 }

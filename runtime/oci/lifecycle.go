@@ -6,7 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -42,48 +42,95 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	default:
 		return fault.New(fault.Conflict, "cannot start a container that is %s", s.Status)
 	}
-	hooks, err := r.hooks(s)
+	fifo, err := r.claim(id)
 	if err != nil {
 		return err
 	}
-	if err := r.insideHooks(ctx, s, "startContainer", hooks.StartContainer); err != nil {
+	defer unix.Close(fifo)
+	spec, err := r.hooked(s)
+	if err != nil {
 		return err
 	}
-	if err := r.release(ctx, s); err != nil {
+	if err := r.startContainer(ctx, s, spec, spec.Hooks.StartContainer); err != nil {
+		return errors.Join(err, r.stop(s))
+	}
+	if err := r.release(ctx, s, fifo); err != nil {
 		return err
 	}
 	s.Status = specs.StateRunning
-	return r.runHooks(ctx, s, "poststart", hooks.Poststart, false)
+	if err := r.runHooks(ctx, s, "poststart", spec.Hooks.Poststart, true); err != nil {
+		return errors.Join(err, r.stop(s))
+	}
+	return nil
 }
 
-// hooks reads the hooks of a container that has any.
-func (r *Runtime) hooks(s *State) (*specs.Hooks, error) {
+// claim opens the FIFO and keeps others from starting the container at the
+// same time; they are let in again when the descriptor is closed, even by death.
+func (r *Runtime) claim(id string) (int, error) {
+	name := r.startFile(id)
+	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return -1, fault.New(fault.Conflict, "start %s: another start was faster", id)
+	case err != nil: // ENXIO: nobody waits there
+		return -1, fault.New(fault.NotRunning, "start %s: %w", id, err)
+	}
+	err = unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB)
+	if err == nil {
+		_, err = os.Lstat(name) // a faster start may have been over before we had the lock
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, fault.New(fault.Conflict, "start %s: another start was faster", id)
+	}
+	return fd, nil
+}
+
+// stop kills the payload of a container whose hook failed; the rest is for delete.
+func (r *Runtime) stop(s *State) error {
+	fd, err := r.pidfd(s)
+	if err != nil {
+		return nil //nolint:nilerr // it has ended
+	}
+	defer unix.Close(fd)
+	if err := unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return os.NewSyscallError("pidfd_send_signal", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), deletePatience)
+	defer cancel()
+	pollDeath(ctx, fd)
+	return nil
+}
+
+// hooked reads the specification of a container that has hooks; any other has
+// an empty one.
+func (r *Runtime) hooked(s *State) (*specs.Spec, error) {
 	if !s.Hooks {
-		return &specs.Hooks{}, nil
+		return &specs.Spec{Hooks: &specs.Hooks{}}, nil
 	}
-	spec, err := readSpec(filepath.Join(s.Bundle, "config.json"))
-	if err != nil || spec.Hooks == nil {
-		return &specs.Hooks{}, err
+	spec, err := readSpec(r.config(s.ID))
+	if err != nil {
+		return nil, err
 	}
-	return spec.Hooks, nil
+	if spec.Hooks == nil {
+		spec.Hooks = &specs.Hooks{}
+	}
+	return spec, nil
 }
 
 // release writes to the FIFO and waits for its end, which is exec or death.
-func (r *Runtime) release(ctx context.Context, s *State) error {
-	name := r.startFile(s.ID)
-	fd, err := unix.Open(name, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return fault.New(fault.NotRunning, "start %s: %w", s.ID, err)
-	}
-	defer unix.Close(fd)
-	// Whoever removes the name starts the container; a second start loses.
-	if err := os.Remove(name); err != nil {
-		return fault.New(fault.Conflict, "start %s: another start was faster", s.ID)
-	}
-	if _, err := unix.Write(fd, []byte{1}); err != nil {
+// The name goes after the write: whoever dies in between has started the
+// container, and not made one that waits for ever.
+func (r *Runtime) release(ctx context.Context, s *State, fifo int) error {
+	if _, err := unix.Write(fifo, []byte{1}); errors.Is(err, unix.EPIPE) {
+		return fault.New(fault.NotRunning, "cannot start a container that has stopped")
+	} else if err != nil {
 		return os.NewSyscallError("write", err)
 	}
-	if err := awaitEnd(ctx, fd); err != nil {
+	if err := os.Remove(r.startFile(s.ID)); err != nil {
+		return err
+	}
+	if err := awaitEnd(ctx, fifo); err != nil {
 		return err
 	}
 	return r.execFailure(s)
@@ -165,16 +212,29 @@ func (r *Runtime) killAll(s *State, sig syscall.Signal) error {
 	}
 	pids, err := m.Pids()
 	for _, pid := range pids {
-		fd, perr := unix.PidfdOpen(pid, 0)
-		if perr != nil {
-			continue // it is gone
-		}
-		if serr := unix.PidfdSendSignal(fd, sig, nil, 0); serr != nil && !errors.Is(serr, unix.ESRCH) {
+		if serr := signalMember(m, pid, sig); serr != nil {
 			err = errors.Join(err, serr)
 		}
-		unix.Close(fd)
 	}
 	return err
+}
+
+// signalMember signals a process of the groups. Its number may have a new
+// owner by now: it is pinned first, and must still be listed then.
+func signalMember(m cgroup.Manager, pid int, sig syscall.Signal) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil //nolint:nilerr // it is gone
+	}
+	defer unix.Close(fd)
+	now, err := m.Pids()
+	if err != nil || !slices.Contains(now, pid) {
+		return err
+	}
+	if err := unix.PidfdSendSignal(fd, sig, nil, 0); err != nil && !errors.Is(err, unix.ESRCH) {
+		return os.NewSyscallError("pidfd_send_signal", err)
+	}
+	return nil
 }
 
 // Freeze pauses or resumes a container.
@@ -227,14 +287,17 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	if err := r.end(ctx, s); err != nil {
 		return err
 	}
-	hooks, err := r.hooks(s)
+	spec, err := r.hooked(s)
+	// The record goes first: a hook that looks finds the container deleted.
+	if rerr := under.RemoveTree(r.dir(id)); rerr != nil {
+		return rerr
+	}
 	if err != nil {
 		r.warn(fault.Op("poststop hooks of", id, err))
-	} else {
-		s.Status = specs.StateStopped
-		r.runHooks(ctx, s, "poststop", hooks.Poststop, false)
+		return nil
 	}
-	return under.RemoveTree(r.dir(id))
+	s.Status, s.Pid = specs.StateStopped, 0
+	return r.runHooks(ctx, s, "poststop", spec.Hooks.Poststop, false)
 }
 
 // removeRest takes away what an interrupted create left.

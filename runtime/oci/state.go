@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -21,6 +22,15 @@ type Runtime struct {
 	Root string // absolute; made when the first container is
 	// Warn takes what does not stop an operation; nil drops it.
 	Warn func(err error)
+	// seam lets a test fail, or die, before a step of Create.
+	seam func(step string) error
+}
+
+func (r *Runtime) reach(step string) error {
+	if r.seam == nil {
+		return nil
+	}
+	return r.seam(step)
 }
 
 func (r *Runtime) warn(err error) {
@@ -56,6 +66,7 @@ func CheckID(id string) error {
 func (r *Runtime) dir(id string) string       { return filepath.Join(r.Root, id) }
 func (r *Runtime) stateFile(id string) string { return filepath.Join(r.Root, id, "state.json") }
 func (r *Runtime) startFile(id string) string { return filepath.Join(r.Root, id, "start") }
+func (r *Runtime) config(id string) string    { return filepath.Join(r.Root, id, "config.json") }
 func (r *Runtime) report(id string) string    { return filepath.Join(r.Root, id, "report") }
 
 // State returns a container and its status.
@@ -104,6 +115,9 @@ func (r *Runtime) status(s *State) specs.ContainerState {
 }
 
 func (s *State) alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.Boot) }
+
+// rootOf is the container's root as it sees it itself.
+func rootOf(s *State) string { return "/proc/" + strconv.Itoa(s.Pid) + "/root" }
 
 func (r *Runtime) save(s *State) error {
 	return disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false)

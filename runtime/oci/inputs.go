@@ -1,0 +1,80 @@
+package oci
+
+import (
+	"context"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// inputs opens what the plan asks for.
+func (c *creation) inputs(context.Context) error {
+	for _, in := range c.plan.Inputs {
+		f, err := c.input(in.What)
+		if err != nil {
+			return fault.Op("open", in.What, err)
+		}
+		c.open = append(c.open, f)
+	}
+	return nil
+}
+
+func (c *creation) input(what string) (*os.File, error) {
+	kind, rest, _ := strings.Cut(what, ":")
+	switch kind {
+	case "stdin", "stdout", "stderr":
+		return c.req.Stdio[stdioNumber(kind)], nil
+	case "preserve":
+		n, err := strconv.Atoi(rest)
+		return c.req.Preserve[n], err
+	case "cgroup":
+		n, err := strconv.Atoi(rest)
+		return c.own[n], err
+	}
+	var f *os.File
+	var err error
+	switch kind {
+	case "ns":
+		f, err = os.Open(rest)
+	case "start":
+		// Open for both directions: it neither waits for the other end nor
+		// ends when a writer goes.
+		f, err = os.OpenFile(c.r.startFile(c.req.ID), os.O_RDWR, 0)
+	default:
+		err = fault.New(fault.Internal, "unknown input")
+	}
+	if err == nil {
+		c.own = append(c.own, f)
+	}
+	return f, err
+}
+
+func stdioNumber(name string) int {
+	switch name {
+	case "stdin":
+		return 0
+	case "stdout":
+		return 1
+	}
+	return 2
+}
+
+// doors are the inputs named cgroup:N; the unified directory follows them in own.
+func (c *creation) doors() []plan.Input {
+	var doors []plan.Input
+	for _, in := range c.plan.Inputs {
+		if strings.HasPrefix(in.What, "cgroup:") {
+			doors = append(doors, in)
+		}
+	}
+	return doors
+}
+
+func closeFiles(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
