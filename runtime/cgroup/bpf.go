@@ -144,6 +144,9 @@ func load(prog []insn) (int, error) {
 	copy(a[48:], "berth_devices") // prog_name
 	a.u32(68, attachDevice)
 	fd, err := a.call(progLoad)
+	for n := 0; n < tries && errors.Is(err, unix.EAGAIN); n++ {
+		fd, err = a.call(progLoad) // the verifier stops when a signal comes in
+	}
 	return fd, fault.Op("load", "", err)
 }
 

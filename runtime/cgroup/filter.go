@@ -87,12 +87,15 @@ func (r Rule) code() []insn {
 		tests = append(tests, insn{code: jne32, dst: rMinor, imm: int32(uint32(r.Minor))})
 	}
 	var do []insn
-	if r.Allow {
+	switch {
+	case r.Access == allAccess:
+		// Whatever is left is decided: no arithmetic needed.
+	case r.Allow:
 		do = []insn{
 			{code: and32, dst: rAccess, imm: int32(^r.Access & allAccess)},
 			{code: jne32, dst: rAccess, imm: 0, off: 2},
 		}
-	} else {
+	default:
 		do = []insn{
 			{code: jset32, dst: rAccess, imm: int32(r.Access), off: 1},
 			{code: jmp, off: 2},
