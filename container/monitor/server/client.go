@@ -129,7 +129,9 @@ func (c *client) empty() {
 		err := c.link.Send(next.frame, 0, next.fds...)
 		closeFDs(next.fds)
 		c.mu.Lock()
-		c.behind -= len(next.frame)
+		if !c.dropped {
+			c.behind -= len(next.frame)
+		}
 		if err != nil {
 			c.dropLocked()
 		}
