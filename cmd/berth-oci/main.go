@@ -24,7 +24,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/internal/seal"
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
@@ -46,26 +45,25 @@ type command struct {
 	name, args, short string
 	min, max          int  // positional arguments; max < 0: any
 	rest              bool // everything after the first positional is the payload's
-	forks             bool // makes payloads: must run sealed
 	setup             func(a *app) func() (int, error)
 }
 
 func commands() []command {
 	return []command{
-		{"create", "ID", "make a container that waits for start", 1, 1, false, true, cmdCreate},
-		{"start", "ID", "run the payload of a created container", 1, 1, false, true, cmdStart},
-		{"run", "ID", "create and start a container", 1, 1, false, true, cmdRun},
-		{"exec", "ID COMMAND [ARG...]", "run a further process in a container", 1, -1, true, true, cmdExec},
-		{"state", "ID", "print the state as JSON", 1, 1, false, false, cmdState},
-		{"kill", "ID [SIGNAL]", "send a signal (default SIGTERM)", 1, 2, false, false, cmdKill},
-		{"delete", "ID", "remove a stopped container", 1, 1, false, true, cmdDelete},
-		{"list", "", "list containers", 0, 0, false, false, cmdList},
-		{"ps", "ID [PS-OPTION...]", "list the processes of a container", 1, -1, true, false, cmdPs},
-		{"pause", "ID", "stop all processes for a while", 1, 1, false, false, cmdPause},
-		{"resume", "ID", "let paused processes go on", 1, 1, false, false, cmdResume},
-		{"spec", "", "write a default config.json", 0, 0, false, false, cmdSpec},
-		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, false, cmdExplain},
-		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, false, cmdFeatures},
+		{"create", "ID", "make a container that waits for start", 1, 1, false, cmdCreate},
+		{"start", "ID", "run the payload of a created container", 1, 1, false, cmdStart},
+		{"run", "ID", "create and start a container", 1, 1, false, cmdRun},
+		{"exec", "ID COMMAND [ARG...]", "run a further process in a container", 1, -1, true, cmdExec},
+		{"state", "ID", "print the state as JSON", 1, 1, false, cmdState},
+		{"kill", "ID [SIGNAL]", "send a signal (default SIGTERM)", 1, 2, false, cmdKill},
+		{"delete", "ID", "remove a stopped container", 1, 1, false, cmdDelete},
+		{"list", "", "list containers", 0, 0, false, cmdList},
+		{"ps", "ID [PS-OPTION...]", "list the processes of a container", 1, -1, true, cmdPs},
+		{"pause", "ID", "stop all processes for a while", 1, 1, false, cmdPause},
+		{"resume", "ID", "let paused processes go on", 1, 1, false, cmdResume},
+		{"spec", "", "write a default config.json", 0, 0, false, cmdSpec},
+		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, cmdExplain},
+		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, cmdFeatures},
 	}
 }
 
@@ -104,7 +102,7 @@ func run(argv []string, stdout io.Writer) int {
 	}
 	for _, c := range commands() {
 		if c.name == global.Arg(0) {
-			return a.command(&c, argv, global.Args()[1:])
+			return a.command(&c, global.Args()[1:])
 		}
 	}
 	return a.fail(fault.New(fault.Invalid, "No help topic for '%s'", global.Arg(0)))
@@ -136,7 +134,7 @@ func defaultRoot() string {
 }
 
 // command parses the command's flags and runs it.
-func (a *app) command(c *command, argv, args []string) int {
+func (a *app) command(c *command, args []string) int {
 	f := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
 	f.SetOutput(io.Discard)
 	f.SetInterspersed(!c.rest)
@@ -157,11 +155,6 @@ func (a *app) command(c *command, argv, args []string) int {
 		return a.fail(fault.New(fault.Unsupported, "--systemd-cgroup: this version manages cgroups by itself only; leave the flag out"))
 	}
 	a.args = f.Args()
-	if c.forks {
-		if err := beSealed(argv); err != nil {
-			return a.fail(err)
-		}
-	}
 	a.rt = &oci.Runtime{Root: a.root, Warn: func(err error) { a.log.write("warning", err.Error()) }}
 	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
 	code, err := do()
@@ -172,18 +165,6 @@ func (a *app) command(c *command, argv, args []string) int {
 		}
 	}
 	return code
-}
-
-// beSealed makes sure that a payload can never write to the binary that
-// started it: until exec its /proc/self/exe is ours. See docs/decisions/033.
-func beSealed(argv []string) error {
-	ok, err := seal.IsSealed()
-	if err != nil || ok {
-		return err
-	}
-	// One thread of Go code is enough, and the garbage of a short run is not
-	// worth collecting. The payload's environment comes from its specification.
-	return seal.Exec(argv, append(os.Environ(), "GOMAXPROCS=1", "GOGC=off"))
 }
 
 func (a *app) fail(err error) int {

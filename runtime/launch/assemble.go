@@ -1,8 +1,6 @@
 package launch
 
 import (
-	"encoding/binary"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -27,24 +25,22 @@ type op struct {
 	ok    [4]uint16 // errors that count as done
 	skip  uint8     // on success jump forward; never back, so every program ends
 	kind  uint8
-	addrs uint8 // bit n: arg n is an offset into data until relocated
+	addrs uint8 // bit n: arg n is an offset into data
 	step  uint16
 }
 
-// Program is an assembled plan. It may be started once.
+// Program is an assembled plan: ops, and the data that they point to.
 type Program struct {
 	plan *plan.Plan
 	ops  []op
 	data []byte
-	// shift is how many ops stand before ops[0] at run time.
-	shift int
-	refs  []ref
+	refs []ref
 }
 
 // ref is a pointer inside data: at offset at stands the address of offset to.
 type ref struct{ at, to int }
 
-// Assemble lowers a plan to ops. It is pure: addresses are offsets until Start.
+// Assemble lowers a plan to ops. It is pure.
 func Assemble(p *plan.Plan) (*Program, error) {
 	pr := &Program{plan: p, ops: make([]op, 0, 1024), data: make([]byte, 0, 32<<10)}
 	for step, calls := range p.Lower() {
@@ -126,21 +122,4 @@ func (pr *Program) strings(words []string) int {
 		pr.refs = append(pr.refs, ref{at + 8*i, pr.put(append([]byte(w), 0))})
 	}
 	return at
-}
-
-// relocate turns offsets into addresses of data mapped at base.
-func (pr *Program) relocate(base uintptr, mem []byte) {
-	copy(mem, pr.data)
-	for _, r := range pr.refs {
-		binary.NativeEndian.PutUint64(mem[r.at:], uint64(base)+uint64(r.to))
-	}
-	for i := range pr.ops {
-		o := &pr.ops[i]
-		for a := range o.arg {
-			if o.addrs&(1<<a) != 0 {
-				o.arg[a] += base
-			}
-		}
-		o.addrs = 0
-	}
 }

@@ -2,12 +2,13 @@ package launch
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -36,11 +37,9 @@ type Options struct {
 type Process struct {
 	Pid   int
 	Pidfd *os.File
-	// Exited is set when Start already saw the child end, as a middle process
-	// of a joined pid namespace or after a failure.
+
 	pr   *Program
-	rep  *report
-	page []byte
+	page []byte // the mapped report, while Start runs
 	sync int
 }
 
@@ -68,12 +67,13 @@ func Start(ctx context.Context, pr *Program, o Options) (_ *Process, err error) 
 		return nil, fault.New(fault.Internal, "launch: %d files for %d inputs", len(o.Files), len(pr.plan.Inputs))
 	}
 	p := &Process{pr: pr, sync: -1}
-	if p.page, err = mapReport(o.Report); err != nil {
+	report, err := p.mapReport(o.Report)
+	if err != nil {
 		return nil, err
 	}
-	p.rep = (*report)(unsafe.Pointer(&p.page[0]))
-	*p.rep = report{ops: uint32(len(pr.ops))}
-	if err := p.fork(o); err != nil {
+	err = p.spawn(o, report)
+	report.Close()
+	if err != nil {
 		p.release()
 		return nil, err
 	}
@@ -85,120 +85,123 @@ func Start(ctx context.Context, pr *Program, o Options) (_ *Process, err error) 
 	return p, nil
 }
 
-// mapReport maps the shared page.
-func mapReport(path string) ([]byte, error) {
-	const size = 4096
+// The report is what the child tells without a descriptor of its own: a file
+// that it has mapped. All numbers are 32 bits wide, in the machine's order.
+//
+//	0  op     index of the op being run
+//	4  errno  why it failed; 0 while nothing has
+//	8  pid    the process that goes on after a fork op, host's view
+const (
+	reportOp    = 0
+	reportErrno = 4
+	reportPid   = 8
+	reportSize  = 16
+)
+
+// mapReport makes the report and maps it; the file goes to the child.
+func (p *Process) mapReport(path string) (f *os.File, err error) {
 	if path == "" {
-		page, err := unix.Mmap(-1, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED|unix.MAP_ANONYMOUS)
-		return page, os.NewSyscallError("mmap", err)
+		fd, merr := unix.MemfdCreate("berth-report", unix.MFD_CLOEXEC)
+		f, err = os.NewFile(uintptr(fd), "report"), os.NewSyscallError("memfd_create", merr)
+	} else {
+		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	}
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
-	if err := f.Truncate(int64(unsafe.Sizeof(report{}))); err != nil {
-		return nil, err
+	if err = f.Truncate(reportSize); err == nil {
+		p.page, err = unix.Mmap(int(f.Fd()), 0, reportSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	}
-	page, err := unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	return page, os.NewSyscallError("mmap", err)
+	if err != nil {
+		f.Close()
+		return nil, fault.Op("launch: report", path, err)
+	}
+	return f, nil
 }
 
-// fork moves the inputs out of the slots' way, maps the program's data and
-// makes the child.
-func (p *Process) fork(o Options) error {
+func (p *Process) report(at int) int {
+	return int(binary.NativeEndian.Uint32(p.page[at:]))
+}
+
+// spawn makes the child: package syscall's own fork, with the plan's
+// namespaces, and the image as the program.
+func (p *Process) spawn(o Options, report *os.File) error {
+	image, err := p.pr.sealedImage()
+	if err != nil {
+		return err
+	}
+	defer image.Close()
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return os.NewSyscallError("socketpair", err)
 	}
 	p.sync = pair[0]
 	defer unix.Close(pair[1])
-	prologue, held, err := inherit(p.pr.plan.Inputs, o.Files, pair[1])
-	defer closeAll(held)
+	files, err := childFiles(p.pr.plan.Inputs, o.Files)
 	if err != nil {
 		return err
 	}
-	mem, err := unix.Mmap(-1, 0, len(p.pr.data)+1, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANONYMOUS)
-	if err != nil {
-		return os.NewSyscallError("mmap", err)
-	}
-	defer unix.Munmap(mem)
-	p.pr.relocate(uintptr(unsafe.Pointer(&mem[0])), mem)
-	return p.clone(append(prologue, p.pr.ops...), len(prologue), o)
+	files[plan.Sync.FD()] = uintptr(pair[1])
+	files[plan.Report.FD()] = report.Fd()
+	return p.forkExec(image, files, o.Cgroup)
 }
 
-func (p *Process) clone(ops []op, prologue int, o Options) error {
-	p.rep.ops = uint32(len(ops))
-	pidfd := int32(-1)
-	args := &cloneArgs{
-		flags:      p.pr.plan.Clone.Flags | unix.CLONE_PIDFD,
-		pidfd:      uint64(uintptr(unsafe.Pointer(&pidfd))),
-		exitSignal: uint64(unix.SIGCHLD),
+// childFiles places the inputs under their numbers; everything else is closed.
+func childFiles(inputs []plan.Input, files []*os.File) ([]uintptr, error) {
+	table := make([]uintptr, plan.SlotBase+plan.MaxSlots)
+	for i := range table {
+		table[i] = ^uintptr(0)
 	}
-	if p.pr.plan.Clone.IntoCgroup && o.Cgroup != nil {
-		args.flags |= unix.CLONE_INTO_CGROUP
-		args.cgroup = uint64(o.Cgroup.Fd())
+	for i, in := range inputs {
+		switch {
+		case files[i] == nil:
+			return nil, fault.New(fault.Internal, "launch: no file for input %s", in.What)
+		case in.FD >= len(table) || table[in.FD] != ^uintptr(0):
+			return nil, fault.New(fault.TooLarge, "launch: input %s: no room for descriptor %d", in.What, in.FD)
+		}
+		table[in.FD] = files[i].Fd()
 	}
-	p.pr.shift = prologue
-	syscall.ForkLock.Lock()
-	pid, errno := spawn(args, &ops[0], uintptr(len(ops)), p.rep)
-	syscall.ForkLock.Unlock()
-	runtime.KeepAlive(ops)
-	if errno != 0 {
-		return cloneError(p.pr.plan, errno)
+	return table, nil
+}
+
+func (p *Process) forkExec(image *os.File, files []uintptr, cgroup *os.File) error {
+	pidfd := -1
+	sys := &syscall.SysProcAttr{Cloneflags: uintptr(p.pr.plan.Clone.Flags), PidFD: &pidfd}
+	if p.pr.plan.Clone.IntoCgroup && cgroup != nil {
+		sys.UseCgroupFD, sys.CgroupFD = true, int(cgroup.Fd())
 	}
-	p.Pid, p.Pidfd = int(pid), os.NewFile(uintptr(pidfd), "pidfd")
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(image.Fd())), []string{"berth"}, &syscall.ProcAttr{Files: files, Sys: sys})
+	runtime.KeepAlive(image)
+	if err != nil {
+		return spawnError(p.pr.plan, err)
+	}
+	if pidfd < 0 { // before Linux 5.4
+		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
+			syscall.Kill(pid, syscall.SIGKILL)
+			syscall.Wait4(pid, nil, 0, nil)
+			return os.NewSyscallError("pidfd_open", err)
+		}
+	}
+	p.Pid, p.Pidfd = pid, os.NewFile(uintptr(pidfd), "pidfd")
 	return nil
 }
 
-// cloneError names what clone3 may have refused.
-func cloneError(p *plan.Plan, errno syscall.Errno) error {
-	err := fmt.Errorf("%s: %w", p.Clone, errno)
-	switch errno {
-	case unix.EPERM:
+// spawnError names what clone3 or the first exec may have refused.
+func spawnError(p *plan.Plan, cause error) error {
+	err := fmt.Errorf("%s: %w", p.Clone, cause)
+	switch {
+	case errors.Is(cause, unix.EPERM):
 		return fault.New(fault.Denied, "%w (needs root, or a user namespace)", err)
-	case unix.ENOSPC, unix.EUSERS:
+	case errors.Is(cause, unix.ENOSPC), errors.Is(cause, unix.EUSERS):
 		return fault.New(fault.TooLarge, "%w (a limit of /proc/sys/user/max_*_namespaces is reached)", err)
-	case unix.EAGAIN:
+	case errors.Is(cause, unix.EAGAIN):
 		return fault.New(fault.TooLarge, "%w (a limit on processes is reached)", err)
-	case unix.EINVAL:
+	case errors.Is(cause, unix.EINVAL):
 		return fault.New(fault.Unsupported, "%w (this kernel lacks one of the namespaces)", err)
+	case errors.Is(cause, unix.EACCES):
+		return fault.New(fault.Denied, "%w (vm.memfd_noexec forbids programs in memory)", err)
 	}
 	return err
-}
-
-// inherit makes the ops that give the child its descriptors. The files are
-// duplicated above all slots first, so that no dup3 hits one still needed.
-func inherit(inputs []plan.Input, files []*os.File, sync int) (ops []op, held []int, err error) {
-	const above = plan.SlotBase + plan.MaxSlots
-	give := func(fd, to int, flags uintptr) error {
-		high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, above)
-		if err != nil {
-			return os.NewSyscallError("fcntl", err)
-		}
-		held = append(held, high)
-		ops = append(ops, op{nr: unix.SYS_DUP3, arg: [6]uintptr{uintptr(high), uintptr(to), flags}, into: -1})
-		return nil
-	}
-	for i, in := range inputs {
-		flags := uintptr(unix.O_CLOEXEC)
-		if in.Keep {
-			flags = 0
-		}
-		if files[i] == nil {
-			return ops, held, fault.New(fault.Internal, "launch: no file for input %s", in.What)
-		}
-		if err := give(int(files[i].Fd()), in.FD, flags); err != nil {
-			return ops, held, err
-		}
-	}
-	return ops, held, give(sync, plan.Sync.FD(), unix.O_CLOEXEC)
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		unix.Close(fd)
-	}
 }
 
 // follow answers the child's points until it is done.
@@ -265,10 +268,10 @@ func (p *Process) next() (plan.Point, error) {
 
 // switchProcess takes over the process that a fork op made and reaps the old one.
 func (p *Process) switchProcess() error {
-	if p.rep.pid == 0 || p.Pid == int(p.rep.pid) {
+	pid := p.report(reportPid)
+	if pid == 0 || p.Pid == pid {
 		return nil
 	}
-	pid := int(p.rep.pid)
 	fd, err := unix.PidfdOpen(pid, 0) // our own unreaped child: the number cannot be another's
 	if err != nil {
 		return os.NewSyscallError("pidfd_open", err)
@@ -280,42 +283,29 @@ func (p *Process) switchProcess() error {
 	return nil
 }
 
-// failure reads the report after the end of file.
+// failure reads the report after the end of file: nil when the child is the
+// payload.
 func (p *Process) failure() error {
-	if p.rep == nil {
-		return nil
-	}
-	return p.pr.fromReport(*p.rep)
+	return p.pr.fromReport(p.report(reportOp), syscall.Errno(p.report(reportErrno)))
 }
 
-// fromReport says what a report means once its child is no longer setting up:
-// nil when it is the payload.
-func (pr *Program) fromReport(r report) error {
-	i := int(r.op) - pr.shift
-	e := &StepError{Of: pr.plan.Steps(), Errno: syscall.Errno(r.errno)}
-	exec := false
-	if i >= 0 && i < len(pr.ops) {
-		e.N = int(pr.ops[i].step) + 1
-		e.Step, e.Phase = pr.plan.At(int(pr.ops[i].step))
-		_, exec = e.Step.(plan.Exec)
-	} else {
-		e.Step, e.Phase = inheritStep{}, "inputs"
+// fromReport says what a report means once its child is no longer setting up.
+func (pr *Program) fromReport(op int, errno syscall.Errno) error {
+	if op < 0 || op >= len(pr.ops) {
+		return fault.New(fault.Damaged, "launch: the child reports operation %d of %d", op, len(pr.ops))
 	}
-	e.Exec = exec
+	n := int(pr.ops[op].step)
+	e := &StepError{N: n + 1, Of: pr.plan.Steps(), Errno: errno}
+	e.Step, e.Phase = pr.plan.At(n)
+	_, e.Exec = e.Step.(plan.Exec)
 	switch {
-	case r.errno != 0:
+	case errno != 0:
 		return e
-	case exec:
+	case e.Exec:
 		return nil
 	}
 	return fault.New(fault.Internal, "%s: the process was killed (step %d of %d)", e.Step, e.N, e.Of)
 }
-
-// inheritStep stands for the ops that are not in the plan.
-type inheritStep struct{}
-
-func (inheritStep) String() string     { return "inherit descriptors" }
-func (inheritStep) Calls() []plan.Call { return nil }
 
 // Kill ends the process, whatever it is doing.
 func (p *Process) Kill() error {
@@ -348,7 +338,7 @@ func (p *Process) release() {
 	}
 	if p.page != nil {
 		unix.Munmap(p.page)
-		p.page, p.rep = nil, nil
+		p.page = nil
 	}
 }
 

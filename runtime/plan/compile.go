@@ -166,7 +166,13 @@ func (c *compiler) namespaces() error {
 	if seen&unix.CLONE_NEWNS == 0 {
 		return fault.New(fault.Invalid, "linux.namespaces: a container needs a mount namespace of its own")
 	}
+	// A cgroup namespace must be made inside the cgroup, a time namespace needs
+	// offsets first. A user namespace would take the child's rights at its first
+	// exec, so it is made after that, with all that is to belong to it.
 	c.plan.Clone.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+	if c.newNS&unix.CLONE_NEWUSER != 0 {
+		c.plan.Clone.Flags = 0
+	}
 	c.plan.Clone.IntoCgroup = c.facts.IntoCgroup
 	c.plan.Clone.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
 	// A user namespace comes first: it gives the rights for the others.
@@ -217,7 +223,7 @@ func (c *compiler) inputs() error {
 	if c.facts.AwaitStart {
 		c.input("start", Start)
 	}
-	if c.free >= Sync {
+	if c.free >= Report {
 		return fault.New(fault.TooLarge, "plan needs %d descriptors, more than the %d there are", c.free, MaxSlots)
 	}
 	return nil
@@ -236,15 +242,15 @@ func stdio(preserve int) []Input {
 }
 
 func (c *compiler) phaseJoin() error {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}}
+	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart}}
 	for i, name := range c.facts.Doors {
 		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + strconv.Itoa(i)), name})
 	}
 	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
 	}
-	if c.newNS&unix.CLONE_NEWTIME != 0 {
-		steps = append(steps, Unshare{unix.CLONE_NEWTIME})
+	if early := c.unshared(); early != 0 {
+		steps = append(steps, Unshare{early})
 	}
 	if c.facts.parentAt(Born) {
 		steps = append(steps, WaitFor{Born})
@@ -255,6 +261,9 @@ func (c *compiler) phaseJoin() error {
 	steps = append(steps, Hide{})
 	if c.newNS&unix.CLONE_NEWUSER != 0 {
 		steps = append(steps, BecomeRoot{})
+		if c.newNS&unix.CLONE_NEWPID != 0 {
+			steps = append(steps, Fork{}, DieWithParent{})
+		}
 	}
 	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
 		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
@@ -262,6 +271,14 @@ func (c *compiler) phaseJoin() error {
 	steps = append(steps, joinSteps(c.joins)...)
 	c.phase("join", append(steps, Session{})...)
 	return nil
+}
+
+// unshared are the namespaces that the child makes itself, before Born.
+func (c *compiler) unshared() uint64 {
+	if c.newNS&unix.CLONE_NEWUSER != 0 {
+		return c.newNS &^ unix.CLONE_NEWCGROUP
+	}
+	return c.newNS & unix.CLONE_NEWTIME
 }
 
 func joinSteps(joins []join) []Step {

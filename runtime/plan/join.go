@@ -69,7 +69,7 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 }
 
 func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, Hide{}}
+	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{}}
 	for i, name := range f.Doors {
 		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + strconv.Itoa(i)), name})
 	}

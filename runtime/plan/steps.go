@@ -28,7 +28,10 @@ const (
 	Start                 // FIFO that start writes to
 	Pidfd                 // process whose namespaces are joined
 	FirstFree             // inputs: cgroup doors, namespaces
-	Sync      Slot = MaxSlots - 1
+	// Report is the file that the child reports to; it maps it before the first step.
+	Report Slot = MaxSlots - 2
+	// Sync is the socket to the parent. Its end says exec, or death.
+	Sync Slot = MaxSlots - 1
 )
 
 // EnterCgroup puts the child into a cgroup v1 hierarchy: it writes "0" to the
@@ -99,6 +102,24 @@ func (Fork) Calls() []Call {
 		num(0), num(0), num(0), num(0))
 	c.Fork = true
 	return []Call{c}
+}
+
+// EndAtExec makes descriptors close at exec, so that their other end sees it.
+type EndAtExec struct{ Start bool }
+
+func (EndAtExec) String() string { return "tell the other side of exec by closing" }
+
+// Calls implements Step.
+func (s EndAtExec) Calls() []Call {
+	cs := []Call{endAtExec(Sync)}
+	if s.Start {
+		cs = append(cs, endAtExec(Start))
+	}
+	return cs
+}
+
+func endAtExec(s Slot) Call {
+	return call(unix.SYS_FCNTL, "fcntl", slot(s), flags(unix.F_SETFD, "F_SETFD"), flags(unix.FD_CLOEXEC, "FD_CLOEXEC"))
 }
 
 // DieWithParent makes the kernel kill the child when its parent dies; Off

@@ -1,0 +1,186 @@
+package launch
+
+import (
+	"bytes"
+	"encoding/binary"
+	"os"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// The image that a child executes: a static ELF file without sections, made
+// anew for each program.
+//
+//	file      address   rights
+//	0x00000   0x400000  r-x   ELF header, two program headers, the interpreter
+//	0x10000   0x410000  rw-   address of the end, ops, data
+//	          0x300000  rw-   the report, mapped by the interpreter
+//
+// Segments are 64 KiB apart because that is the largest page arm64 has. The
+// addresses are fixed: every word of a program is known before it runs.
+const (
+	textAddr   = 0x400000
+	dataAddr   = 0x410000
+	dataOffset = dataAddr - textAddr
+	firstOp    = dataAddr + 16
+	opSize     = 80
+	elfHeader  = 64
+	progHeader = 56
+	entry      = elfHeader + 3*progHeader
+)
+
+// interpreter is the code of the child, in assembly; it is copied, not called.
+func interpreter()
+
+// interpreterAddr returns where its first instruction is.
+func interpreterAddr() uintptr
+
+// interpreterEnd stands behind its last instruction.
+var interpreterEnd = []byte{0xbe, 0x27, 0xb3, 0x91, 0x5e, 0xd0, 0x4c, 0xf7}
+
+// interpreterCode returns the interpreter's machine code out of our own text.
+func interpreterCode() []byte {
+	const most = 4096                                                                       // it is about 400 bytes
+	code := unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(nil), interpreterAddr())), most) // code does not move
+	end := bytes.Index(code, interpreterEnd)
+	if end < 0 {
+		panic("launch: the interpreter has no end")
+	}
+	return code[:end]
+}
+
+// encode lays the program out: the two segments of the image.
+func (pr *Program) encode() (text, data []byte) {
+	code := interpreterCode()
+	opsEnd := uint64(firstOp + opSize*len(pr.ops))
+	data = make([]byte, 0, 16+opSize*len(pr.ops)+len(pr.data))
+	data = binary.NativeEndian.AppendUint64(data, opsEnd)
+	data = binary.NativeEndian.AppendUint64(data, 0)
+	for i := range pr.ops {
+		data = pr.ops[i].encode(data, opsEnd)
+	}
+	at := len(data)
+	data = append(data, pr.data...)
+	for _, r := range pr.refs {
+		binary.NativeEndian.PutUint64(data[at+r.at:], opsEnd+uint64(r.to))
+	}
+	text = make([]byte, entry, entry+len(code))
+	header(text, len(code), len(data))
+	return append(text, code...), data
+}
+
+// encode appends an op; data is the address behind the ops.
+//
+//	0 nr   8 arg[6]   56 want   64 into   68 ok[4]   76 skip   77 kind   78 step
+func (o *op) encode(b []byte, data uint64) []byte {
+	b = binary.NativeEndian.AppendUint64(b, uint64(o.nr))
+	for i, a := range o.arg {
+		v := uint64(a)
+		if o.addrs&(1<<i) != 0 {
+			v += data
+		}
+		b = binary.NativeEndian.AppendUint64(b, v)
+	}
+	b = binary.NativeEndian.AppendUint64(b, uint64(o.want))
+	b = binary.NativeEndian.AppendUint32(b, uint32(o.into))
+	for _, e := range o.ok {
+		b = binary.NativeEndian.AppendUint16(b, e)
+	}
+	b = append(b, o.skip, o.kind)
+	return binary.NativeEndian.AppendUint16(b, o.step)
+}
+
+// header writes the ELF header and the program headers; see elf(5).
+func header(image []byte, code, data int) {
+	e := binary.NativeEndian
+	copy(image, "\x7fELF\x02\x01\x01")    // 64 bit, little endian
+	e.PutUint16(image[16:], 2)            // ET_EXEC
+	e.PutUint16(image[18:], elfMachine()) // e_machine
+	e.PutUint32(image[20:], 1)
+	e.PutUint64(image[24:], textAddr+entry)
+	e.PutUint64(image[32:], elfHeader) // program headers follow
+	e.PutUint16(image[52:], elfHeader)
+	e.PutUint16(image[54:], progHeader)
+	e.PutUint16(image[56:], 3)
+	const (
+		load, stack         = 1, 0x6474e551
+		exec, writing, read = 1, 2, 4
+	)
+	segment(image[elfHeader:], load, read|exec, 0, textAddr, entry+code)
+	segment(image[elfHeader+progHeader:], load, read|writing, dataOffset, dataAddr, data)
+	segment(image[elfHeader+2*progHeader:], stack, read|writing, 0, 0, 0) // no code on the stack
+}
+
+func segment(b []byte, kind, rights uint32, offset, addr uint64, size int) {
+	e := binary.NativeEndian
+	e.PutUint32(b, kind)
+	e.PutUint32(b[4:], rights)
+	e.PutUint64(b[8:], offset)
+	e.PutUint64(b[16:], addr)
+	e.PutUint64(b[24:], addr)
+	e.PutUint64(b[32:], uint64(size))
+	e.PutUint64(b[40:], uint64(size))
+	e.PutUint64(b[48:], dataOffset)
+}
+
+func elfMachine() uint16 {
+	if runtime.GOARCH == "arm64" {
+		return 183 // EM_AARCH64
+	}
+	return 62 // EM_X86_64
+}
+
+// sealedImage puts the image into memory that nobody can write to any more:
+// until the payload runs, /proc/PID/exe of the child is this file.
+func (pr *Program) sealedImage() (*os.File, error) {
+	fd, err := memfd("berth-child")
+	if err == nil {
+		fd, err = above(fd)
+	}
+	if err != nil {
+		return nil, fault.Op("launch: image", "", err)
+	}
+	f := os.NewFile(uintptr(fd), "berth-child")
+	text, data := pr.encode()
+	if err := fill(f, text, data); err != nil {
+		f.Close()
+		return nil, fault.Op("launch: image", "", err)
+	}
+	return f, nil
+}
+
+// memfd makes an executable memory file. MFD_EXEC says so to kernels since
+// 6.3, whose sysctl vm.memfd_noexec may deny it; older ones do not know it.
+func memfd(name string) (int, error) {
+	const flags = unix.MFD_CLOEXEC | unix.MFD_ALLOW_SEALING
+	fd, err := unix.MemfdCreate(name, flags|unix.MFD_EXEC)
+	if err == unix.EINVAL {
+		fd, err = unix.MemfdCreate(name, flags)
+	}
+	return fd, os.NewSyscallError("memfd_create", err)
+}
+
+// above moves a descriptor out of the range in which the child gets its own.
+func above(fd int) (int, error) {
+	defer unix.Close(fd)
+	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, plan.SlotBase+plan.MaxSlots)
+	return high, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
+}
+
+// fill writes the segments, with a hole between them, and seals the file.
+func fill(f *os.File, text, data []byte) error {
+	if _, err := f.WriteAt(text, 0); err != nil {
+		return err
+	}
+	if _, err := f.WriteAt(data, dataOffset); err != nil {
+		return err
+	}
+	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
+	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)
+	return os.NewSyscallError("fcntl F_ADD_SEALS", err)
+}
