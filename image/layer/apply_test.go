@@ -72,6 +72,9 @@ func TestApply(t *testing.T) {
 		{"opaque last", []ent{file("d/f", "x"), file("d/.wh..wh..opq", "")}, []string{`d755! d`, `f644 d/f "x"`}},
 		{"opaque keeps mode", []ent{{name: "d", kind: tar.TypeDir, mode: 0o700}, file("d/.wh..wh..opq", "")}, []string{`d700! d`}},
 		{"opaque root", []ent{file(".wh..wh..opq", "")}, []string{`d755! .`}},
+		{"whiteout in an opaque directory", []ent{file("d/s/.wh.a", ""), file("d/.wh.b", ""), file("d/.wh..wh..opq", ""), file(".wh.c", "")}, []string{`w c`, `d755! d`, `d755 d/s`}},
+		{"whiteout below a replaced directory", []ent{file(".wh.d", ""), file("d/.wh.b", ""), file("d/f", "x")}, []string{`d755! d`, `f644 d/f "x"`}},
+		{"whiteout, file, then directory", []ent{file(".wh.a", ""), file("a", "x"), dir("a")}, []string{`d755! a`}},
 		{"aufs bookkeeping", []ent{file(".wh..wh.aufs", ""), dir(".wh..wh.plnk"), file("f", "x")}, []string{`f644 f "x"`}},
 		{"device 0:0 is no whiteout", []ent{char("a", 0, 0), file("f", "x")}, []string{`f644 f "x"`}},
 	} {

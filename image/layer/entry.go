@@ -19,7 +19,7 @@ var zeros [holeSize]byte
 
 func (a *applier) directory(h *tar.Header, fd int, base, name string) error {
 	perm := dirPerm(h)
-	fresh, err := a.tree.mkdir(fd, base, perm)
+	fresh, err := a.tree.mkdir(fd, base, name, perm)
 	if err != nil {
 		return err
 	}

@@ -99,6 +99,9 @@ func (a *applier) later(name string, h *tar.Header) *dirMeta {
 // finishDirs gives all directories their attributes, children before parents.
 func (a *applier) finishDirs() error {
 	a.tree.next()
+	if err := a.tree.tidy(); err != nil {
+		return err
+	}
 	names := make([]string, 0, len(a.dirs))
 	for name := range a.dirs {
 		names = append(names, name)

@@ -23,7 +23,7 @@ func everything() []ent {
 		{name: "./", kind: tar.TypeDir, mode: 0o711, uid: 5, mtime: old},
 		{name: "d/", kind: tar.TypeDir, mode: 0o2750, gid: 7, mtime: old, pax: map[string]string{paxXattr + "user.k": "v\x00\n"}},
 		{name: "d/.wh..wh..opq", mode: 0o600},
-		{name: "d/.wh.gone", mode: 0o600},
+		{name: "e/.wh.gone", mode: 0o600},
 		{name: "d/f", body: strings.Repeat("x", 3000), mode: 0o4755, uid: 1, gid: 2, mtime: old},
 		{name: "d/" + strings.Repeat("long", 60), body: "x", mode: 0o644, mtime: old},
 		{name: "h", link: "d/f", kind: tar.TypeLink},
@@ -58,8 +58,8 @@ func TestPack(t *testing.T) {
 		t.Error("packing the copy gives other bytes")
 	}
 	want := []string{
-		"5 ./", "5 d/", "0 d/.wh..wh..opq", "0 d/f", "0 d/.wh.gone", "0 d/" + strings.Repeat("long", 60),
-		"1 h", "2 l", "4 n", "6 p",
+		"5 ./", "5 d/", "0 d/.wh..wh..opq", "0 d/f", "0 d/" + strings.Repeat("long", 60),
+		"5 e/", "0 e/.wh.gone", "1 h", "2 l", "4 n", "6 p",
 	}
 	if diff := cmp.Diff(want, names(t, a.Bytes())); diff != "" {
 		t.Error(diff)

@@ -19,9 +19,12 @@ type tree struct {
 	root  int // descriptor of the top directory
 	cache []openDir
 	stale bool // something was removed: forget the cache before the next entry
-	made  map[string]bool
 	style Style
 	who   identity
+
+	made    map[string]bool // Plain: names of this layer
+	deleted map[string]bool // Overlay: names with a whiteout
+	opaques map[string]bool // Overlay: directories that hide what is below
 }
 
 type openDir struct {
@@ -132,7 +135,7 @@ func (t *tree) makeDirs(name string) (int, error) {
 }
 
 func (t *tree) makeDir(fd int, base, path string) (int, error) {
-	fresh, err := t.mkdir(fd, base, mkdirPerm)
+	fresh, err := t.mkdir(fd, base, path, mkdirPerm)
 	if err != nil {
 		return -1, err
 	}
@@ -144,28 +147,22 @@ func (t *tree) makeDir(fd int, base, path string) (int, error) {
 	return d, err
 }
 
-// mkdir makes base in fd. A directory that is there stays and is not fresh;
-// anything else is replaced, and a whiteout leaves its meaning behind: the new
-// directory hides what lies below it.
-func (t *tree) mkdir(fd int, base string, perm uint32) (fresh bool, err error) {
+// mkdir makes base in fd, which is name from the root. A directory that is
+// there stays and is not fresh, anything else is replaced. Where a whiteout is
+// or was, its meaning stays: the new directory hides what lies below it.
+func (t *tree) mkdir(fd int, base, name string, perm uint32) (fresh bool, err error) {
 	err = unix.Mkdirat(fd, base, perm)
-	if err == nil || !errors.Is(err, unix.EEXIST) {
-		return true, err
+	if errors.Is(err, unix.EEXIST) {
+		st, serr := lstat(fd, base)
+		if serr != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
+			return false, serr
+		}
+		err = t.create(fd, base, func() error { return unix.Mkdirat(fd, base, perm) })
 	}
-	st, err := lstat(fd, base)
-	if err != nil || st.Mode&unix.S_IFMT == unix.S_IFDIR {
-		return false, err
+	if err == nil && t.deleted[name] {
+		err = t.setOpaque(fd, base, name)
 	}
-	if err := t.remove(fd, base); err != nil {
-		return false, err
-	}
-	if err := unix.Mkdirat(fd, base, perm); err != nil {
-		return false, err
-	}
-	if t.style == Overlay && isWhiteout(st) {
-		return true, setOpaque(fd, base)
-	}
-	return true, nil
+	return true, err
 }
 
 // create runs make, and once more after removing what is in the way.
@@ -207,5 +204,8 @@ func newTree(dir string, style Style) (*tree, error) {
 	if err != nil {
 		return nil, fault.Op("open", dir, err)
 	}
-	return &tree{root: fd, style: style, who: whoami(), made: map[string]bool{}, cache: make([]openDir, 0, cachedDirs)}, nil
+	return &tree{
+		root: fd, style: style, who: whoami(), cache: make([]openDir, 0, cachedDirs),
+		made: map[string]bool{}, deleted: map[string]bool{}, opaques: map[string]bool{},
+	}, nil
 }

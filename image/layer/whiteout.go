@@ -25,9 +25,11 @@ func (t *tree) whiteout(dir, target string) error {
 	if err != nil {
 		return err
 	}
+	t.note(dir)
 	if t.style == Plain {
 		return t.prune(fd, target, join(dir, target))
 	}
+	t.deleted[join(dir, target)] = true
 	err = unix.Mknodat(fd, target, unix.S_IFCHR, 0)
 	if !errors.Is(err, unix.EEXIST) {
 		return err
@@ -36,7 +38,7 @@ func (t *tree) whiteout(dir, target string) error {
 	if err != nil || st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		return err
 	}
-	return setOpaque(fd, target)
+	return t.setOpaque(fd, target, join(dir, target))
 }
 
 // opaque makes dir hide everything of the layers below.
@@ -45,19 +47,64 @@ func (t *tree) opaque(dir string) error {
 	if err != nil {
 		return err
 	}
+	t.note(dir)
 	if t.style == Plain {
 		return t.pruneDir(fd, dir)
 	}
+	t.opaques[dir] = true
 	return unix.Fsetxattr(fd, opaqueXattr, []byte("y"), 0)
 }
 
-func setOpaque(fd int, base string) error {
+// setOpaque marks the directory base in fd, which is name from the root.
+func (t *tree) setOpaque(fd int, base, name string) error {
 	d, err := under.OpenAt(fd, base, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0, under.Beneath)
 	if err != nil {
 		return err
 	}
 	defer unix.Close(d)
+	t.opaques[name] = true
 	return unix.Fsetxattr(d, opaqueXattr, []byte("y"), 0)
+}
+
+// tidy removes whiteouts from where nothing shows through anyway. Overlay does
+// not filter a directory that only one layer has: a whiteout in it would be
+// listed, as a name that cannot be opened.
+func (t *tree) tidy() error {
+	if len(t.opaques) == 0 {
+		return nil
+	}
+	for name := range t.deleted {
+		dir, base := split(name)
+		if !t.hidden(dir) {
+			continue
+		}
+		fd, err := t.open(orDot(dir))
+		if isMissing(err) {
+			continue // replaced since
+		}
+		if err != nil {
+			return err
+		}
+		st, err := lstat(fd, base)
+		if err == nil && isWhiteout(st) {
+			err = unix.Unlinkat(fd, base, 0)
+		}
+		unix.Close(fd)
+		if err != nil && !isMissing(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// hidden reports whether dir or a directory above it is opaque.
+func (t *tree) hidden(dir string) bool {
+	for ; dir != ""; dir, _ = split(dir) {
+		if t.opaques[dir] {
+			return true
+		}
+	}
+	return t.opaques[""]
 }
 
 // prune removes base unless this layer made it or something below it.

@@ -80,30 +80,27 @@ func (r *remover) dir(parent int, name string, depth int) error {
 	if depth == 0 {
 		r.top = fd
 	}
-	if err := r.empty(fd, depth); err != nil {
-		return fmt.Errorf("%s/%w", name, err)
-	}
-	if err := unlink(parent, name, unix.DT_DIR); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
-}
-
-// empty removes all entries of fd. It lists again until a listing finds
-// nothing, because entries may move while others are removed, and because
-// deep directories are put into the top one on the way.
-func (r *remover) empty(fd, depth int) error {
 	for {
 		found, err := r.pass(fd, depth)
-		if err != nil || !found {
-			return err
+		if err != nil {
+			return fmt.Errorf("%s/%w", name, err)
+		}
+		err = unlink(parent, name, unix.DT_DIR)
+		if err == nil {
+			return nil
+		}
+		// Entries may move while others are removed, and deep directories are
+		// put into the top one on the way: list again until there are none.
+		if !errors.Is(err, unix.ENOTEMPTY) || !found {
+			return fmt.Errorf("%s: %w", name, err)
 		}
 		if _, err := unix.Seek(fd, 0, 0); err != nil {
-			return err
+			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
 }
 
+// pass removes what one listing of fd finds.
 func (r *remover) pass(fd, depth int) (found bool, err error) {
 	for {
 		n, err := unix.Getdents(fd, r.buf)

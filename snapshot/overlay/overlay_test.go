@@ -1,11 +1,20 @@
 package overlay_test
 
 import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
@@ -47,5 +56,108 @@ func TestNewBadRoot(t *testing.T) {
 		if _, err := overlay.New(root); err == nil || !strings.Contains(err.Error(), "overlay cannot have") {
 			t.Errorf("New(%q): got %v", root, err)
 		}
+	}
+}
+
+// A store inside another engine's container: the error says what to do.
+func TestCreateOnOverlay(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	top := t.TempDir()
+	for _, dir := range []string{"lower", "upper", "work", "merged"} {
+		if err := os.Mkdir(filepath.Join(top, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := private(func() error {
+		options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", top)
+		if err := unix.Mount("overlay", top+"/merged", "overlay", 0, options); err != nil {
+			return err
+		}
+		root := filepath.Join(top, "merged/snapshots")
+		d, err := overlay.New(root)
+		if err != nil {
+			return err
+		}
+		s, err := snapshot.Open(root, d)
+		if err != nil {
+			return err
+		}
+		return s.Prepare("k", snapshot.Host)
+	})
+	if !errors.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "put the state (--root) on ext4") {
+		t.Errorf("got %v", err)
+	}
+	if left, _ := filepath.Glob(top + "/upper/snapshots/keys/[a-z]*"); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
+}
+
+// private calls f on a thread with mounts of its own, which end with it.
+func private(f func() error) error {
+	errs := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
+		if err == nil {
+			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+		}
+		if err == nil {
+			err = f()
+		}
+		errs <- err
+	}()
+	return <-errs
+}
+
+// The host's root as a base: all of it can be seen, nothing can be changed.
+func TestHost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting needs root")
+	}
+	root := t.TempDir()
+	d, err := overlay.New(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := snapshot.Open(root, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prepare("k", snapshot.Host); err != nil {
+		t.Fatal(err)
+	}
+	ms, err := s.Mounts("k")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := t.TempDir()
+	name := "/berth-test-" + filepath.Base(root) + strconv.Itoa(os.Getpid())
+	err = private(func() error {
+		if err := unix.Mount(ms[0].Source, target, ms[0].Type, 0, strings.Join(ms[0].Options, ",")); err != nil {
+			return err
+		}
+		host, err := os.ReadFile("/etc/passwd")
+		if err != nil {
+			return err
+		}
+		seen, err := os.ReadFile(target + "/etc/passwd")
+		if err != nil || !bytes.Equal(host, seen) {
+			return fmt.Errorf("/etc/passwd differs: %w", err)
+		}
+		return errors.Join(os.WriteFile(target+name, nil, 0o600), os.Remove(target+"/etc/passwd"))
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat("/etc/passwd"); err != nil {
+		t.Errorf("the host's file: %v", err)
+	}
+	if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a file appeared on the host: %v", err)
+	}
+	if err := s.Remove("k"); err != nil {
+		t.Error(err)
 	}
 }
