@@ -56,3 +56,16 @@ func TestLinksLeadSomewhere(t *testing.T) {
 		}
 	}
 }
+
+func TestDecisionsAreIndexed(t *testing.T) {
+	index := readText(t, filepath.Join(root, "docs/decisions/README.md"))
+	notes, err := filepath.Glob(filepath.Join(root, "docs/decisions/[0-9]*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range notes {
+		if name := filepath.Base(n); !strings.Contains(index, "("+name+")") {
+			t.Errorf("docs/decisions/README.md does not list %s", name)
+		}
+	}
+}

@@ -46,7 +46,7 @@ type result struct {
 // goal is what a ratio of medians must reach.
 type goal struct {
 	peer string
-	max  float64
+	max  float64 // 0: none, only shown
 	text string
 }
 
@@ -68,7 +68,10 @@ func compare(what, ours string, t times, absent map[string]string, goals []goal)
 		}
 		if mine > 0 && his > 0 {
 			ratio := float64(mine) / float64(his)
-			r.ratio, r.met = fmt.Sprintf("%.3f", ratio), yes(ratio <= g.max)
+			r.ratio = fmt.Sprintf("%.3f", ratio)
+			if g.max > 0 {
+				r.met = yes(ratio <= g.max)
+			}
 		}
 		out = append(out, r)
 	}
