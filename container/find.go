@@ -16,54 +16,71 @@ import (
 // Find looks a container up by full id, full name or a unique prefix of its
 // id, in this order, as docker does. A leading "/" of a name is ignored.
 func (s *Store) Find(q string) (*Container, error) {
-	if q == "" {
-		return nil, fault.New(fault.Invalid, "invalid container name or ID: value is empty")
-	}
-	if ValidID(q) {
-		if c, err := s.Load(q); !errors.Is(err, fault.NotFound) {
-			return c, err
-		}
-	}
-	name := strings.TrimPrefix(q, "/")
-	if c, err := s.byName(name); c != nil || err != nil {
-		return c, err
-	}
-	return s.byPrefix(q)
-}
-
-// byName returns nil, nil when nobody has the name.
-func (s *Store) byName(name string) (*Container, error) {
-	if CheckName(name) != nil {
-		return nil, nil
-	}
-	id, err := os.Readlink(s.nameLink(name))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
+	id, err := s.Resolve(q)
 	if err != nil {
-		return nil, fault.Op("container.find", name, err)
+		return nil, err
 	}
 	c, err := s.Load(id)
-	if errors.Is(err, fault.NotFound) || (err == nil && c.Name != name) {
-		return nil, nil // the link is left over from a creation or rename that died
+	if errors.Is(err, fault.NotFound) { // removed between the two
+		return nil, noSuch(q)
 	}
 	return c, err
 }
 
-func (s *Store) byPrefix(q string) (*Container, error) {
-	if !isHex(q) || len(q) >= IDLen {
-		return nil, noSuch(q)
+// Resolve is Find without reading more than it must: it also gives the id of
+// a container whose record is damaged, so that it can be removed.
+func (s *Store) Resolve(q string) (string, error) {
+	if q == "" {
+		return "", fault.New(fault.Invalid, "invalid container name or ID: value is empty")
 	}
-	hits := s.ids()
-	hits = slices.DeleteFunc(hits, func(id string) bool { return !strings.HasPrefix(id, q) })
+	if ValidID(q) && s.exists(q) {
+		return q, nil
+	}
+	id, err := s.byName(strings.TrimPrefix(q, "/"))
+	if id != "" || err != nil {
+		return id, err
+	}
+	return s.byPrefix(q)
+}
+
+func (s *Store) exists(id string) bool {
+	_, err := os.Lstat(s.Dir(id))
+	return err == nil
+}
+
+// byName returns "" when nobody has the name. A link alone does not count: it
+// may be left over from a creation or rename that died.
+func (s *Store) byName(name string) (string, error) {
+	if CheckName(name) != nil {
+		return "", nil
+	}
+	id, err := os.Readlink(s.nameLink(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", fault.Op("container.find", name, err)
+	}
+	c, err := s.Load(id)
+	if errors.Is(err, fault.NotFound) || (err == nil && c.Name != name) {
+		return "", nil
+	}
+	return id, nil
+}
+
+func (s *Store) byPrefix(q string) (string, error) {
+	if !isHex(q) || len(q) >= IDLen {
+		return "", noSuch(q)
+	}
+	hits := slices.DeleteFunc(s.ids(), func(id string) bool { return !strings.HasPrefix(id, q) })
 	switch len(hits) {
 	case 0:
-		return nil, noSuch(q)
+		return "", noSuch(q)
 	case 1:
-		return s.Load(hits[0])
+		return hits[0], nil
 	}
 	slices.Sort(hits)
-	return nil, fault.New(fault.Invalid, "Multiple IDs found with provided prefix: %s (%d containers, the first two are %s and %s)",
+	return "", fault.New(fault.Invalid, "Multiple IDs found with provided prefix: %s (%d containers, the first two are %s and %s)",
 		q, len(hits), hits[0][:ShortLen], hits[1][:ShortLen])
 }
 

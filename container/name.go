@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
@@ -144,7 +145,7 @@ func (s *Store) lockNames() (*disk.Lock, error) {
 // Rename gives a container another name. A crash in the middle leaves it with
 // the old or the new one, never with none.
 func (s *Store) Rename(id, name string) error {
-	return fault.Op("container.rename", "", s.rename(id, name))
+	return fault.Op("container.rename", "", s.rename(id, strings.TrimPrefix(name, "/")))
 }
 
 func (s *Store) rename(id, name string) error {

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
@@ -33,6 +34,9 @@ func Open(root string) (*Store, error) {
 	s.work = filepath.Join(s.dir, ".work")
 	for _, d := range []string{s.work, s.names} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
+			if errors.Is(err, fs.ErrPermission) {
+				err = fault.As(fault.Denied, err)
+			}
 			return nil, fault.Op("container.open", "", err)
 		}
 	}
@@ -57,6 +61,7 @@ func (s *Store) create(c *Container) (err error) {
 	if !ValidID(c.ID) {
 		return fault.New(fault.Invalid, "bad container id %q", printable(c.ID))
 	}
+	c.Name = strings.TrimPrefix(c.Name, "/") // docker takes it, and shows it so
 	undo := cleanup.New()
 	defer func() {
 		if uerr := undo.Run(); uerr != nil {

@@ -450,7 +450,16 @@ func TestListDamaged(t *testing.T) {
 	if d := cmp.Diff([]string{a.ID, c.ID}, ids); d != "" {
 		t.Error(d)
 	}
-	// Its name is not free for others, and it can be removed with its name.
+	// It is found, by id, name and prefix; its name is not free for others, and
+	// it can be removed with its name.
+	for _, q := range []string{b.ID, "b1", "/b1", b.ID[:20]} {
+		if id, err := s.Resolve(q); err != nil || id != b.ID {
+			t.Errorf("%q: got %q, %v", q, id, err)
+		}
+		if _, err := s.Find(q); !errors.Is(err, fault.Damaged) {
+			t.Errorf("%q: got %v, want damaged", q, err)
+		}
+	}
 	if err := s.Create(sample("b1")); !errors.Is(err, fault.Conflict) {
 		t.Errorf("got %v, want a conflict", err)
 	}
@@ -464,6 +473,106 @@ func TestListDamaged(t *testing.T) {
 	}
 	if l := left(t, root); len(l) > 0 {
 		t.Error("left behind:", l)
+	}
+}
+
+func TestCreateSlash(t *testing.T) {
+	s, _ := open(t)
+	c := sample("/web")
+	if err := s.Create(c); err != nil || c.Name != "web" {
+		t.Fatalf("got %q, %v", c.Name, err)
+	}
+	if err := s.Rename(c.ID, "/web2"); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Find("web2"); err != nil || got.Name != "web2" {
+		t.Errorf("got %v, %v", got, err)
+	}
+}
+
+// tinyStore is a store on a file system of its own.
+func tinyStore(t *testing.T) (*Store, string) {
+	t.Helper()
+	if os.Getuid() != 0 {
+		t.Skip("needs root to mount a tmpfs")
+	}
+	root := t.TempDir()
+	if err := syscall.Mount("tmpfs", root, "tmpfs", 0, "size=64k"); err != nil {
+		t.Skip("mount tmpfs:", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(root, syscall.MNT_DETACH) })
+	s, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, root
+}
+
+// A full disk: nothing is left of what failed, and removing still works.
+func TestFullDisk(t *testing.T) {
+	s, root := tinyStore(t)
+	c := create(t, s, "web")
+	before := left(t, root)
+	big := sample("big")
+	big.Request.Security.Seccomp = strings.Repeat("x", 100<<10)
+	if err := s.Create(big); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v, want no space", err)
+	}
+	if d := cmp.Diff(before, left(t, root)); d != "" {
+		t.Error("left behind:", d)
+	}
+	grow := func(c *Container) error { c.Request.Security.Seccomp = big.Request.Security.Seccomp; return nil }
+	if err := s.Update(c.ID, grow); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("got %v, want no space", err)
+	}
+	if got, err := s.Find("web"); err != nil || got.Request.Security.Seccomp != "" {
+		t.Errorf("the old record: %v", err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "names", ".fill"), make([]byte, 1<<20), 0o600); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if err := s.Remove(c.ID); err != nil {
+		t.Error(err)
+	}
+}
+
+// On a read-only file system everything can be looked at.
+func TestReadOnlyDisk(t *testing.T) {
+	s, root := tinyStore(t)
+	c := create(t, s, "web")
+	if err := syscall.Mount("", root, "", syscall.MS_REMOUNT|syscall.MS_RDONLY, ""); err != nil {
+		t.Skip("remount:", err)
+	}
+	s, err := Open(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if list, err := s.List(); err != nil || len(list) != 1 {
+		t.Errorf("%d records, %v", len(list), err)
+	}
+	if _, err := s.Find("web"); err != nil {
+		t.Error(err)
+	}
+	for name, err := range map[string]error{
+		"create": s.Create(sample("x1")), "remove": s.Remove(c.ID), "rename": s.Rename(c.ID, "x2"),
+		"update": s.Update(c.ID, func(*Container) error { return nil }),
+	} {
+		if !errors.Is(err, syscall.EROFS) {
+			t.Errorf("%s: got %v, want read-only", name, err)
+		}
+	}
+	if _, err := s.Find("web"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenDenied(t *testing.T) {
+	root := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(root, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(root); err == nil || !strings.Contains(err.Error(), root) {
+		t.Errorf("below a file: %v", err)
 	}
 }
 

@@ -80,7 +80,7 @@ func capabilities(s *specs.Spec, r *container.Request, _ *ocispec.Image, h Host)
 	}
 	s.Process.Capabilities = &specs.LinuxCapabilities{Bounding: set}
 	if s.Process.User.UID == 0 {
-		s.Process.Capabilities.Effective, s.Process.Capabilities.Permitted = set, set
+		s.Process.Capabilities.Effective, s.Process.Capabilities.Permitted = slices.Clone(set), slices.Clone(set)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"maps"
 	"path"
 
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -21,7 +22,7 @@ func Spec(r *container.Request, img *ocispec.Image, h Host) (*specs.Spec, error)
 	s := &specs.Spec{
 		Version:     specs.Version,
 		Root:        &specs.Root{Path: h.Rootfs, Readonly: r.ReadOnly},
-		Annotations: r.Annotations,
+		Annotations: maps.Clone(r.Annotations),
 		Process:     new(specs.Process),
 		Linux:       &specs.Linux{CgroupsPath: h.CgroupsPath},
 	}
@@ -71,7 +72,8 @@ func process(s *specs.Spec, r *container.Request, img *ocispec.Image, h Host) er
 	if r.OOMScoreAdj < -1000 || r.OOMScoreAdj > 1000 {
 		return fault.New(fault.Invalid, "Invalid value %d, range for oom score adj is [-1000, 1000]", r.OOMScoreAdj)
 	}
-	p.OOMScoreAdj = &r.OOMScoreAdj
+	score := r.OOMScoreAdj // always set: the monitor's own is far below 0
+	p.OOMScoreAdj = &score
 	return nil
 }
 

@@ -615,6 +615,30 @@ func TestDeviceRulesDeny(t *testing.T) {
 	}
 }
 
+// A spec shares no memory with the request that it came from.
+func TestSpecIsACopy(t *testing.T) {
+	r := container.Request{
+		Args: []string{"a"}, Env: []string{"A=1"}, Annotations: map[string]string{"a": "b"}, Sysctls: map[string]string{"net.a": "1"},
+		Mounts:    []container.Mount{{Type: "tmpfs", Target: "/t", Options: []string{"ro"}}},
+		Resources: container.Resources{Memory: 8 << 20, MemorySwap: 8 << 20}, OOMScoreAdj: 5,
+	}
+	before, _ := json.Marshal(r)
+	s, err := Spec(&r, nil, testHost())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Process.Args[0], s.Process.Env[0], s.Annotations["a"], s.Linux.Sysctl["net.a"] = "x", "x", "x", "x"
+	*s.Process.OOMScoreAdj, *s.Linux.Resources.Memory.Limit, *s.Linux.Resources.Memory.Swap = 9, 9, 9
+	mountAt(s, "/t").Options[0] = "x"
+	s.Process.Capabilities.Bounding[0] = "x"
+	if s.Process.Capabilities.Effective[0] == "x" {
+		t.Error("the sets share memory")
+	}
+	if after, _ := json.Marshal(r); string(before) != string(after) {
+		t.Errorf("the request changed:\n%s\n%s", before, after)
+	}
+}
+
 func TestStopSignal(t *testing.T) {
 	img := testImage()
 	for _, tt := range []struct {
