@@ -3,7 +3,6 @@ package image
 import (
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -12,53 +11,49 @@ import (
 // HostName is the name of the embedded image.
 const HostName = "host"
 
-// parseName reads a reference as docker does: alpine is
-// docker.io/library/alpine.
-func parseName(name string) (reference.Named, error) {
-	named, err := reference.ParseNormalizedNamed(name)
+// parseTagged is parseReference with :latest where there is neither tag nor
+// digest. A digest wins over a tag that is given with it.
+func parseTagged(name string) (reference, error) {
+	r, err := parseReference(name)
 	if err != nil {
-		return nil, fault.New(fault.Invalid, "image name %q: %w", clip(name), err)
+		return r, err
 	}
-	return named, nil
-}
-
-// parseTagged is parseName with :latest where there is neither tag nor digest.
-// A digest wins over a tag that is given with it.
-func parseTagged(name string) (reference.Named, error) {
-	named, err := parseName(name)
-	if err != nil {
-		return nil, err
+	switch {
+	case r.digest != "":
+		r.tag = ""
+	case r.tag == "":
+		r.tag = "latest"
 	}
-	if d, ok := named.(reference.Digested); ok {
-		return reference.WithDigest(reference.TrimNamed(named), d.Digest())
-	}
-	return reference.TagNameOnly(named), nil
+	return r, nil
 }
 
 // parseTag is for names that an image is given: a tag and no digest.
-func parseTag(name string) (reference.NamedTagged, error) {
+func parseTag(name string) (reference, error) {
 	if name == HostName {
-		return nil, fault.New(fault.Invalid, "image name %q is the machine's own image: choose another", name)
+		return reference{}, fault.New(fault.Invalid, "image name %q is the machine's own image: choose another", name)
 	}
-	named, err := parseTagged(name)
-	if err != nil {
-		return nil, err
+	r, err := parseTagged(name)
+	if err == nil && r.digest != "" {
+		err = fault.New(fault.Invalid, "image name %q: a tag cannot be a digest", clip(name))
 	}
-	tagged, ok := named.(reference.NamedTagged)
-	if !ok {
-		return nil, fault.New(fault.Invalid, "image name %q: a tag cannot be a digest", clip(name))
-	}
-	return tagged, nil
+	return r, err
 }
 
 // Familiar shortens a full name as docker prints it: docker.io/library/alpine:3
 // is alpine:3. What is no name comes back as it is.
 func Familiar(ref string) string {
-	named, err := reference.ParseNormalizedNamed(ref)
+	r, err := parseReference(ref)
 	if err != nil {
 		return ref
 	}
-	return reference.FamiliarString(named)
+	return r.familiar()
+}
+
+// Normalize is the opposite of Familiar: the full name with tag or digest that
+// a user's short one stands for.
+func Normalize(name string) (string, error) {
+	r, err := parseTagged(name)
+	return r.String(), err
 }
 
 // isDigestRef tells name@digest from name:tag.
@@ -66,21 +61,17 @@ func isDigestRef(ref string) bool { return strings.Contains(ref, "@") }
 
 // repoOf is the full name without tag and digest.
 func repoOf(ref string) string {
-	named, err := reference.ParseNormalizedNamed(ref)
+	r, err := parseReference(ref)
 	if err != nil {
 		return ref
 	}
-	return named.Name()
+	return r.name()
 }
 
-// lookupForm is what the reference part of an image's record is compared to.
-// For sha256 IDs and prefixes of them it gives the hex digits.
+// hexPrefix gives the digits of a sha256 ID or of a prefix of one.
 func hexPrefix(name string) (string, bool) {
 	hex := strings.TrimPrefix(name, string(digest.SHA256)+":")
-	if hex == "" || len(hex) > 64 || strings.Trim(hex, "0123456789abcdef") != "" {
-		return "", false
-	}
-	return hex, true
+	return hex, hex != "" && len(hex) <= 64 && isHex(hex)
 }
 
 // clip keeps foreign text in messages short.

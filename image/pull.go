@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -30,7 +29,7 @@ func (s *Store) Pull(ctx context.Context, name string, o PullOptions) (PullResul
 		return PullResult{}, err
 	}
 	p := &pull{s: s, named: named, want: want, tell: serial(o.Progress)}
-	repo, err := registry.Open(reference.Domain(named), reference.Path(named), registry.Options{PlainHTTP: o.PlainHTTP, Stall: o.Stall})
+	repo, err := registry.Open(named.domain, named.path, registry.Options{PlainHTTP: o.PlainHTTP, Stall: o.Stall})
 	if err != nil {
 		return PullResult{}, err
 	}
@@ -41,34 +40,27 @@ func (s *Store) Pull(ctx context.Context, name string, o PullOptions) (PullResul
 // pull is one Pull.
 type pull struct {
 	s     *Store
-	named reference.Named
+	named reference
 	want  ocispec.Platform
 	tell  func(Event)
 }
 
 // ref is the part of the name after the colon or at sign.
 func (p *pull) ref() string {
-	if d, ok := p.named.(reference.Digested); ok {
-		return d.Digest().String()
+	if p.named.digest != "" {
+		return p.named.digest.String()
 	}
-	if t, ok := p.named.(reference.Tagged); ok {
-		return t.Tag()
-	}
-	return ""
+	return p.named.tag
 }
 
 // names are those that the image gets: name@digest and, when asked by tag,
 // name:tag, which comes last.
-func (p *pull) names(top digest.Digest) ([]string, error) {
-	byDigest, err := reference.WithDigest(reference.TrimNamed(p.named), top)
-	if err != nil {
-		return nil, fault.As(fault.Invalid, err)
-	}
-	names := []string{byDigest.String()}
-	if _, ok := p.named.(reference.Tagged); ok {
+func (p *pull) names(top digest.Digest) []string {
+	names := []string{p.named.name() + "@" + top.String()}
+	if p.named.tag != "" {
 		names = append(names, p.named.String())
 	}
-	return names, nil
+	return names
 }
 
 func (p *pull) run(ctx context.Context, repo *registry.Repo) (PullResult, error) {
@@ -79,11 +71,8 @@ func (p *pull) run(ctx context.Context, repo *registry.Repo) (PullResult, error)
 	if err != nil {
 		return PullResult{}, err
 	}
-	p.tell(Event{Layer: p.ref(), Text: "Pulling from " + reference.Path(p.named)})
-	names, err := p.names(top.Digest)
-	if err != nil {
-		return PullResult{}, err
-	}
+	p.tell(Event{Layer: p.ref(), Text: "Pulling from " + p.named.path})
+	names := p.names(top.Digest)
 	img, same, err := p.s.upToDate(names, p.want)
 	if err != nil {
 		return PullResult{}, err
@@ -108,21 +97,17 @@ func (p *pull) fetch(ctx context.Context, repo *registry.Repo, top ocispec.Descr
 	}
 	c, err := describe(ctx, repo, top, body, p.want)
 	if err != nil {
-		return fail(fault.Op("image", reference.FamiliarString(p.named), err))
+		return fail(fault.Op("image", p.named.familiar(), err))
 	}
-	names, err := p.names(c.top)
+	img, err := p.s.install(ctx, repo, c, p.names(c.top), p.tell)
 	if err != nil {
-		return fail(err)
-	}
-	img, err := p.s.install(ctx, repo, c, names, p.tell)
-	if err != nil {
-		return fail(fault.Op("image", reference.FamiliarString(p.named), err))
+		return fail(fault.Op("image", p.named.familiar(), err))
 	}
 	return img, c.top, nil
 }
 
 func (p *pull) report(img Image, top digest.Digest, same bool) PullResult {
-	name := reference.FamiliarString(p.named)
+	name := p.named.familiar()
 	p.tell(Event{Text: "Digest: " + top.String()})
 	if same {
 		p.tell(Event{Text: "Status: Image is up to date for " + name})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"strings"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -82,7 +81,7 @@ func (t *table) find(name string) (digest.Digest, error) {
 	if err != nil {
 		return "", err
 	}
-	return "", noSuchImage(reference.FamiliarString(named))
+	return "", noSuchImage(named.familiar())
 }
 
 func (t *table) has(id digest.Digest) bool {
@@ -92,17 +91,13 @@ func (t *table) has(id digest.Digest) bool {
 
 // byRef looks a full name up. name@digest also finds an image that was pulled
 // by tag, and one whose ID the digest is.
-func (t *table) byRef(named reference.Named) (digest.Digest, bool) {
+func (t *table) byRef(named reference) (digest.Digest, bool) {
 	if id, ok := t.holder(named.String()); ok {
 		return id, true
 	}
-	d, ok := named.(reference.Digested)
-	if !ok || !t.has(d.Digest()) {
-		return "", false
-	}
-	for _, n := range t.Images[d.Digest()] {
-		if repoOf(n) == named.Name() {
-			return d.Digest(), true
+	for _, n := range t.Images[named.digest] {
+		if repoOf(n) == named.name() {
+			return named.digest, true
 		}
 	}
 	return "", false

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/distribution/reference"
 	"github.com/opencontainers/go-digest"
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
@@ -80,13 +79,13 @@ func (s *Store) chosen(names []string) ([]saved, error) {
 // match returns the images that one argument of save means and the names that
 // each keeps.
 func (s *Store) match(name string) (imgs []Image, refs [][]string, err error) {
-	if named, err := parseName(name); err == nil && reference.IsNameOnly(named) {
+	if named, err := parseReference(name); err == nil && named.nameOnly() {
 		all, err := s.List()
 		if err != nil {
 			return nil, nil, err
 		}
 		for _, img := range all {
-			tags := slices.DeleteFunc(slices.Clone(img.Refs), func(r string) bool { return repoOf(r) != named.Name() })
+			tags := slices.DeleteFunc(slices.Clone(img.Refs), func(r string) bool { return repoOf(r) != named.name() })
 			if len(tags) > 0 {
 				imgs, refs = append(imgs, img), append(refs, tags)
 			}

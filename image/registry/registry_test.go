@@ -128,7 +128,7 @@ func TestBlobGivesUp(t *testing.T) {
 			w.Header().Set("Retry-After", "3600")
 			w.WriteHeader(429)
 		}, fault.Unavailable, "3600", 1, 1},
-		{"redirect circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, fault.Unavailable, "circle", 11, 10},
+		{"redirect circle", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, fault.Unavailable, "circle", 11, 10},
 		{"large headers", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("X-Big", strings.Repeat("a", 100<<10))
 			w.Write(content)
