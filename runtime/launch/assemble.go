@@ -42,7 +42,11 @@ type ref struct{ at, to int }
 
 // Assemble lowers a plan to ops. It is pure.
 func Assemble(p *plan.Plan) (*Program, error) {
-	pr := &Program{plan: p, ops: make([]op, 0, 1024), data: make([]byte, 0, 32<<10)}
+	n := 0
+	for _, calls := range p.Lower() {
+		n += len(calls)
+	}
+	pr := &Program{plan: p, ops: make([]op, 0, n), data: make([]byte, 0, 32*n)}
 	for step, calls := range p.Lower() {
 		for i := range calls {
 			o, err := pr.op(&calls[i])

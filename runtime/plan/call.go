@@ -45,8 +45,24 @@ type Arg struct {
 	Data []byte
 	List []string
 	Refs []Ref  // pointers and slots to be patched into Data
-	Show string // how Explain prints it; empty: by kind
+	Show string // how Explain prints it; empty: by Form
+	Form Form
 }
+
+// Form is how Explain prints an argument: words are made only when asked for,
+// since every start lowers a plan and few print one.
+type Form uint8
+
+// The forms.
+const (
+	Plain    Form = iota // a number; text in quotes
+	Octal                // a file mode
+	Device               // major:minor
+	OpenHow              // struct open_how
+	AttrHow              // struct mount_attr
+	Quoted               // bytes as text
+	LimitHow             // struct rlimit64
+)
 
 // Ref patches an address into a Bytes argument: at Offset, 8 bytes, the
 // address of Target.
@@ -71,8 +87,10 @@ type Call struct {
 
 func num(n uint64) Arg                     { return Arg{Kind: Number, N: n} }
 func flags(n uint64, show string) Arg      { return Arg{Kind: Number, N: n, Show: show} }
-func text(s string) Arg                    { return Arg{Kind: Text, Data: append([]byte(s), 0), Show: strconv.Quote(s)} }
-func slot(s Slot) Arg                      { return Arg{Kind: InSlot, N: uint64(s), Show: s.String()} }
+func text(s string) Arg                    { return Arg{Kind: Text, Data: append([]byte(s), 0)} }
+func slot(s Slot) Arg                      { return Arg{Kind: InSlot, N: uint64(s)} }
+func octal(n uint64) Arg                   { return Arg{Kind: Number, N: n, Form: Octal} }
+func shaped(b []byte, f Form) Arg          { return Arg{Kind: Bytes, Data: b, Form: f} }
 func blob(b []byte, show string) Arg       { return Arg{Kind: Bytes, Data: b, Show: show} }
 func null() Arg                            { return Arg{Show: "NULL"} }
 func cwd() Arg                             { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
@@ -129,10 +147,31 @@ func (c Call) notes() string {
 }
 
 func (a Arg) String() string {
-	if a.Show != "" {
+	switch {
+	case a.Kind == Strings:
+		return "[" + strconv.Itoa(len(a.List)) + " " + a.Show + "]"
+	case a.Show != "":
 		return a.Show
+	case a.Kind == Text:
+		return strconv.Quote(string(a.Data[:len(a.Data)-1]))
+	case a.Kind == InSlot:
+		return Slot(a.N).String()
 	}
-	if a.Kind == Number && a.N >= 1<<20 {
+	switch a.Form {
+	case Octal:
+		return "0" + strconv.FormatUint(a.N, 8)
+	case Device:
+		return devWords(a.N)
+	case OpenHow:
+		return openHowWords(a.Data)
+	case AttrHow:
+		return attrHowWords(a.Data)
+	case Quoted:
+		return strconv.Quote(string(a.Data))
+	case LimitHow:
+		return limitWord(word(a.Data, 0)) + ":" + limitWord(word(a.Data, 1))
+	}
+	if a.N >= 1<<20 {
 		return "0x" + strconv.FormatUint(a.N, 16)
 	}
 	return strconv.FormatUint(a.N, 10)

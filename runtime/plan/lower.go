@@ -30,13 +30,19 @@ func openHow(flags, mode, resolve uint64) []byte {
 
 // openat2 opens p below the directory in slot dir.
 func openat2(dir Slot, p string, flags, mode, resolve uint64) Call {
-	show := "{" + openFlagWords(flags)
-	if mode != 0 {
+	return call(unix.SYS_OPENAT2, "openat2", slot(dir), text(p),
+		shaped(openHow(flags|unix.O_CLOEXEC, mode, resolve), OpenHow), num(24))
+}
+
+// word returns the n-th 64-bit word of a struct.
+func word(b []byte, n int) uint64 { return binary.NativeEndian.Uint64(b[8*n:]) }
+
+func openHowWords(how []byte) string {
+	show := "{" + openFlagWords(word(how, 0))
+	if mode := word(how, 1); mode != 0 {
 		show += " 0" + strconv.FormatUint(mode, 8)
 	}
-	show += " " + resolveWords(resolve) + "}"
-	return call(unix.SYS_OPENAT2, "openat2", slot(dir), text(p),
-		blob(openHow(flags|unix.O_CLOEXEC, mode, resolve), show), num(24))
+	return show + " " + resolveWords(word(how, 2)) + "}"
 }
 
 func openFlagWords(flags uint64) string {
@@ -114,13 +120,11 @@ func resolve(root Slot, target string, isDir bool, how uint64, tmp, into Slot) [
 }
 
 func mkdirat(dir Slot, name string, mode uint64) Call {
-	return call(unix.SYS_MKDIRAT, "mkdirat", slot(dir), text(name), flags(mode, "0"+strconv.FormatUint(mode, 8)))
+	return call(unix.SYS_MKDIRAT, "mkdirat", slot(dir), text(name), octal(mode))
 }
 
 func mknodat(dir Slot, name string, mode, dev uint64) Call {
-	show := "0" + strconv.FormatUint(mode, 8)
-	return call(unix.SYS_MKNODAT, "mknodat", slot(dir), text(name), flags(mode, show),
-		flags(dev, devWords(dev)))
+	return call(unix.SYS_MKNODAT, "mknodat", slot(dir), text(name), octal(mode), Arg{N: dev, Form: Device})
 }
 
 func devWords(dev uint64) string {
@@ -162,10 +166,11 @@ func setattr(s Slot, recursive bool, set, clr, propagation uint64) Call {
 		show += "|RECURSIVE"
 	}
 	return call(unix.SYS_MOUNT_SETATTR, "mount_setattr", slot(s), text(""), flags(f, show),
-		blob(b, "{"+attrChange(set, clr, propagation)+"}"), num(32))
+		shaped(b, AttrHow), num(32))
 }
 
-func attrChange(set, clr, propagation uint64) string {
+func attrHowWords(b []byte) string {
+	set, clr, propagation := word(b, 0), word(b, 1), word(b, 2)
 	var words []string
 	if set != 0 {
 		words = append(words, "+"+mount.AttrWords(set))
@@ -176,7 +181,7 @@ func attrChange(set, clr, propagation uint64) string {
 	if propagation != 0 {
 		words = append(words, propagationWord(propagation))
 	}
-	return strings.Join(words, " ")
+	return "{" + strings.Join(words, " ") + "}"
 }
 
 func propagationWord(p uint64) string {
@@ -232,7 +237,7 @@ func writeFile(dir Slot, p string, data string, how uint64, tmp Slot) []Call {
 }
 
 func write(s Slot, data string) Call {
-	return call(unix.SYS_WRITE, "write", slot(s), blob([]byte(data), strconv.Quote(data)), num(uint64(len(data)))).must(int64(len(data)))
+	return call(unix.SYS_WRITE, "write", slot(s), shaped([]byte(data), Quoted), num(uint64(len(data)))).must(int64(len(data)))
 }
 
 func prctl(name string, option uint64, args ...Arg) Call {

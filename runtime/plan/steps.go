@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path"
-	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -159,7 +158,7 @@ func (s WaitFor) String() string { return "wait for the parent: " + s.Point.Stri
 func (s WaitFor) Calls() []Call {
 	b := []byte{byte(s.Point)}
 	return []Call{
-		call(unix.SYS_WRITE, "write", slot(Sync), blob(b, strconv.Quote(string(b))), num(1)).must(1),
+		call(unix.SYS_WRITE, "write", slot(Sync), shaped(b, Quoted), num(1)).must(1),
 		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
 	}
 }
@@ -522,10 +521,10 @@ func (s Hostname) String() string {
 func (s Hostname) Calls() []Call {
 	var cs []Call
 	if s.Host != "" {
-		cs = append(cs, call(unix.SYS_SETHOSTNAME, "sethostname", blob([]byte(s.Host), strconv.Quote(s.Host)), num(uint64(len(s.Host)))))
+		cs = append(cs, call(unix.SYS_SETHOSTNAME, "sethostname", shaped([]byte(s.Host), Quoted), num(uint64(len(s.Host)))))
 	}
 	if s.Domain != "" {
-		cs = append(cs, call(unix.SYS_SETDOMAINNAME, "setdomainname", blob([]byte(s.Domain), strconv.Quote(s.Domain)), num(uint64(len(s.Domain)))))
+		cs = append(cs, call(unix.SYS_SETDOMAINNAME, "setdomainname", shaped([]byte(s.Domain), Quoted), num(uint64(len(s.Domain)))))
 	}
 	return cs
 }

@@ -72,7 +72,7 @@ func (s Umask) String() string { return fmt.Sprintf("umask %04o", s.Mask) }
 
 // Calls implements Step.
 func (s Umask) Calls() []Call {
-	return []Call{call(unix.SYS_UMASK, "umask", flags(uint64(s.Mask), fmt.Sprintf("0%o", s.Mask)))}
+	return []Call{call(unix.SYS_UMASK, "umask", octal(uint64(s.Mask)))}
 }
 
 // Rlimit sets one resource limit.
@@ -99,7 +99,7 @@ func (s Rlimit) Calls() []Call {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint64(b, s.Soft)
 	binary.NativeEndian.PutUint64(b[8:], s.Hard)
-	c := call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), blob(b, limitWord(s.Soft)+":"+limitWord(s.Hard)), null())
+	c := call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())
 	if s.Try {
 		c = c.ok(unix.EPERM)
 	}
@@ -137,11 +137,11 @@ func (s OnlyFDs) Calls() []Call {
 }
 
 func closeRange(from, to int) Call {
-	last, show := uint64(to), strconv.Itoa(to)
+	last := num(uint64(to))
 	if to < 0 {
-		last, show = 0xffffffff, "max"
+		last = flags(0xffffffff, "max")
 	}
-	return call(unix.SYS_CLOSE_RANGE, "close_range", flags(uint64(from), strconv.Itoa(from)), flags(last, show), num(0))
+	return call(unix.SYS_CLOSE_RANGE, "close_range", num(uint64(from)), last, num(0))
 }
 
 // Chdir goes to the working directory; with Try a missing right is let pass,
@@ -183,7 +183,7 @@ func makeDirs(p string) []Call {
 }
 
 func mkdir(p string) Call {
-	return call(unix.SYS_MKDIRAT, "mkdirat", cwd(), text(p), flags(0o755, "0755")).ok(unix.EEXIST, unix.EROFS)
+	return call(unix.SYS_MKDIRAT, "mkdirat", cwd(), text(p), octal(0o755)).ok(unix.EEXIST, unix.EROFS)
 }
 
 // FindExecutable makes sure that the payload's program is there before the
@@ -367,7 +367,7 @@ func (s Exec) String() string {
 func (s Exec) Calls() []Call {
 	var cs []Call
 	for _, p := range s.Paths {
-		c := call(unix.SYS_EXECVE, "execve", text(p), list(fmt.Sprintf("[%d args]", len(s.Args)), s.Args), list(fmt.Sprintf("[%d variables]", len(s.Env)), s.Env))
+		c := call(unix.SYS_EXECVE, "execve", text(p), list("args", s.Args), list("variables", s.Env))
 		if len(s.Paths) > 1 {
 			c = c.ok(unix.ENOENT, unix.ENOTDIR)
 		}
