@@ -3,9 +3,11 @@ package server
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -261,4 +263,39 @@ func TestRunStopEndsTheBackoff(t *testing.T) {
 	if s := b.status(); !s.Stopped || s.State != container.Exited {
 		t.Errorf("status %+v", s)
 	}
+}
+
+// The monitor has nothing of its caller's: no descriptors, no environment.
+func TestRunInheritsNothing(t *testing.T) {
+	fd, err := syscall.Open("/etc/passwd", syscall.O_RDONLY, 0) // not close-on-exec
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	t.Setenv("SECRET", "must not be seen")
+	b := newBox(t, nil, "/bin/sleep", "60")
+	c := b.start(monitor.AttachOptions{})
+	proc := fmt.Sprintf("/proc/%d/", b.status().MonitorPid)
+	fds, err := os.ReadDir(proc + "fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range fds {
+		to, err := os.Readlink(proc + "fd/" + e.Name())
+		known := []string{"/dev/null", "anon_inode:", "pidfd:", "socket:", b.cfg.RunDir + "/", b.cfg.LogFile}
+		if err == nil && !slices.ContainsFunc(known, func(k string) bool { return strings.HasPrefix(to, k) }) {
+			t.Errorf("descriptor %s is %s", e.Name(), to)
+		}
+	}
+	env, err := os.ReadFile(proc + "environ")
+	if err != nil || bytes.Contains(env, []byte("SECRET")) || bytes.Contains(env, []byte("HOME")) {
+		t.Errorf("environment %q, %v", env, err)
+	}
+	name, err := os.ReadFile(proc + "comm")
+	if err != nil || string(name) != "berth-monitor\n" {
+		t.Errorf("name %q, %v", name, err)
+	}
+	exe, err := os.Readlink(proc + "exe")
+	t.Logf("runs from %s, %v", exe, err)
+	b.kill(c)
 }
