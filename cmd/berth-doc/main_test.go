@@ -9,9 +9,8 @@ import (
 func TestRun(t *testing.T) {
 	dir := t.TempDir()
 	for kind, want := range map[string][]string{
-		"man":        {"berth.1", "berth-run.1", "berth-container-ls.1"},
-		"completion": {"berth.bash", "_berth", "berth.fish"},
-		"markdown":   {"berth.md", "berth_run.md"},
+		"man":      {"berth.1", "berth-run.1", "berth-container-ls.1"},
+		"markdown": {"berth.md", "berth_run.md"},
 	} {
 		out := filepath.Join(dir, kind)
 		if err := run([]string{kind, out}); err != nil {

@@ -12,10 +12,10 @@ import (
 )
 
 type execFlags struct {
-	env, envFile                    request.List
-	interactive, tty, privileged    bool
-	detach                          bool
-	user, workdir, detachKeys, keys string
+	env, envFile                 request.List
+	interactive, tty, privileged bool
+	detach                       bool
+	user, workdir, detachKeys    string
 }
 
 func newExec(a *app) *cobra.Command {

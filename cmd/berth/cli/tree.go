@@ -17,10 +17,31 @@ var verbs = []struct {
 	name string
 	make maker
 }{
-	{"attach", newAttach}, {"create", newCreate}, {"exec", newExec}, {"explain", newExplain}, {"images", newImages},
-	{"import", newImport}, {"info", newInfo}, {"inspect", newInspect}, {"kill", newKill}, {"load", newLoad}, {"logs", newLogs},
-	{"ps", newPs}, {"pull", newPull}, {"reap", newReap}, {"restart", newRestart}, {"rm", newRm}, {"rmi", newRmi}, {"run", newRun},
-	{"save", newSave}, {"start", newStart}, {"stop", newStop}, {"tag", newTag}, {"top", newTop}, {"version", newVersion}, {"wait", newWait},
+	{"attach", newAttach},
+	{"create", newCreate},
+	{"exec", newExec},
+	{"explain", newExplain},
+	{"images", newImages},
+	{"import", newImport},
+	{"info", newInfo},
+	{"inspect", newInspect},
+	{"kill", newKill},
+	{"load", newLoad},
+	{"logs", newLogs},
+	{"ps", newPs},
+	{"pull", newPull},
+	{"reap", newReap},
+	{"restart", newRestart},
+	{"rm", newRm},
+	{"rmi", newRmi},
+	{"run", newRun},
+	{"save", newSave},
+	{"start", newStart},
+	{"stop", newStop},
+	{"tag", newTag},
+	{"top", newTop},
+	{"version", newVersion},
+	{"wait", newWait},
 }
 
 // groups are docker's nouns; each has the verbs under docker's names for them.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -143,7 +142,7 @@ func FuzzFlags(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		got := parse(strings.Split(s, "\n"))
 		if got == "" {
-			t.Fatal(fmt.Sprintf("%q gave neither a request nor an error", s))
+			t.Fatalf("%q gave neither a request nor an error", s)
 		}
 	})
 }
