@@ -198,23 +198,13 @@ func swapLimit() bool {
 	return true
 }
 
-// initFact finds the program of --init: beside this one, or the system's.
+// initFact gives the container our runtime as its first process: under the
+// name berth-init it passes signals on and reaps.
 func (r *rooms) initFact(h *bundle.Host, _ *parts, rec *container.Container, _ *image.Image) error {
 	if !rec.Request.Init {
 		return nil
 	}
-	places := []string{
-		"/usr/local/libexec/berth-init", "/usr/libexec/berth-init",
-		"/usr/libexec/podman/catatonit", "/usr/bin/catatonit", "/usr/bin/docker-init", "/usr/bin/tini-static", "/usr/bin/tini",
-	}
-	if self, err := r.self(); err == nil {
-		places = append([]string{filepath.Join(filepath.Dir(self), "berth-init")}, places...)
-	}
-	for _, p := range places {
-		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() && st.Mode()&0o111 != 0 {
-			h.InitPath = p
-			return nil
-		}
-	}
-	return fault.New(fault.Unsupported, "--init: no init program was found; install berth-init beside berth, or the package tini or catatonit")
+	var err error
+	h.InitPath, err = r.runtime()
+	return err
 }

@@ -68,6 +68,9 @@ func commands() []command {
 }
 
 func main() {
+	if isInit() {
+		os.Exit(initMain(os.Args[1:]))
+	}
 	if len(os.Args) > 1 && os.Args[1] == "monitor" {
 		os.Exit(monitorMain(os.Args[2:]))
 	}
