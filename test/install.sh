@@ -17,4 +17,19 @@ bin/berth completion zsh >"$prefix/share/zsh/site-functions/_berth"
 bin/berth completion fish >"$prefix/share/fish/vendor_completions.d/berth.fish"
 
 CGO_ENABLED=0 ${GO:-go} run ./cmd/berth-doc man "$man"
-echo "installed below $prefix: $(ls "$man" | wc -l) manual pages, completions for bash, zsh and fish"
+
+# berth-oci says in its help what a manual page says; headings are the lines
+# that begin at the margin.
+page() {
+	printf '.TH BERTH-OCI 1 "" berth berth\n'
+	for topic in '' $(bin/berth-oci --help | sed -n '/^COMMANDS:/,/^$/s/^   \([a-z]*\) .*/\1/p'); do
+		[ -z "$topic" ] || printf '.SH "BERTH-OCI %s"\n' "$(echo "$topic" | tr '[:lower:]' '[:upper:]')"
+		# shellcheck disable=SC2086 # no topic, no word
+		bin/berth-oci $topic --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^\./\\\&./' | awk -v topic="$topic" '
+			/^[A-Z ]+:$/ { if (open) print ".fi"; sub(/:$/, ""); print (topic == "" ? ".SH " : ".SS ") "\"" $0 "\""; print ".nf"; open = 1; next }
+			{ sub(/^   /, ""); print }
+			END { if (open) print ".fi" }'
+	done
+}
+page >"$man/berth-oci.1"
+echo "installed below $prefix: $(find "$man" -name 'berth*' | wc -l) manual pages, completions for bash, zsh and fish"

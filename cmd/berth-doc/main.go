@@ -1,18 +1,14 @@
-// Command berth-doc writes berth's manual pages, shell completions and the
-// pages of docs/cli from its tree of commands:
+// Command berth-doc writes the manual of berth from its commands. It is run by
+// make install and is not installed.
 //
-//	berth-doc man DIR           DIR/berth.1, DIR/berth-run.1, …
-//	berth-doc completion DIR    DIR/berth.bash, DIR/_berth, DIR/berth.fish
-//	berth-doc markdown DIR      DIR/berth.md, DIR/berth_run.md, …
-//
-// It is a program of its own so that berth does not carry the generators.
+//	berth-doc man DIR        manual pages, section 1
+//	berth-doc markdown DIR   the same as Markdown, one file for each command
 package main
 
 import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,42 +26,27 @@ func main() {
 
 func run(args []string) error {
 	if len(args) != 2 {
-		return errors.New("usage: berth-doc man|completion|markdown DIR")
+		return errors.New("usage: berth-doc man|markdown DIR")
 	}
-	if err := os.MkdirAll(args[1], 0o755); err != nil {
-		return err
-	}
-	tree := cli.New()
-	tree.DisableAutoGenTag = true
-	switch args[0] {
+	root := cli.New()
+	plain(root)
+	switch kind, dir := args[0], args[1]; kind {
 	case "man":
-		return man(tree, args[1])
-	case "completion":
-		return completion(tree, args[1])
+		// No date: the same commands give the same pages.
+		epoch := time.Unix(0, 0).UTC()
+		header := &doc.GenManHeader{Title: "BERTH", Section: "1", Source: "berth", Manual: "berth", Date: &epoch}
+		return doc.GenManTree(root, header, dir)
 	case "markdown":
-		return doc.GenMarkdownTree(tree, args[1])
+		return doc.GenMarkdownTree(root, dir)
+	default:
+		return fmt.Errorf("%s is neither man nor markdown", kind)
 	}
-	return fmt.Errorf("unknown kind %q: man, completion and markdown are known", args[0])
 }
 
-// man writes the same bytes on every day: a build can be repeated.
-func man(tree *cobra.Command, dir string) error {
-	date := time.Unix(0, 0).UTC()
-	return doc.GenManTree(tree, &doc.GenManHeader{Title: "BERTH", Section: "1", Source: "berth", Manual: "berth", Date: &date}, dir)
-}
-
-func completion(tree *cobra.Command, dir string) error {
-	for _, f := range []struct {
-		name  string
-		write func(string) error
-	}{
-		{"berth.bash", func(p string) error { return tree.GenBashCompletionFileV2(p, true) }},
-		{"_berth", tree.GenZshCompletionFile},
-		{"berth.fish", func(p string) error { return tree.GenFishCompletionFile(p, true) }},
-	} {
-		if err := f.write(filepath.Join(dir, f.name)); err != nil {
-			return err
-		}
+// plain leaves out the line that says when and by what a page was made.
+func plain(c *cobra.Command) {
+	c.DisableAutoGenTag = true
+	for _, sub := range c.Commands() {
+		plain(sub)
 	}
-	return nil
 }
