@@ -7,7 +7,6 @@ import (
 	"syscall"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/internal/seal"
 )
 
 // FirstFD is the descriptor on which a new monitor finds its first control
@@ -28,19 +27,8 @@ func Environment() []string {
 	}
 }
 
-// Sealed returns a handle on the program exe that nothing in a container can
-// write to, for starting it by /proc/self/fd/N. See package seal.
-func Sealed(exe string) (*os.File, error) {
-	f, _, err := seal.Open(exe)
-	return f, err
-}
-
-// IsSealed reports whether this process runs from such a handle.
-func IsSealed() (bool, error) { return seal.IsSealed() }
-
-// Spawn starts `exe monitor bundleDir` in a session of its own, from a sealed
-// handle, and returns the first connection to it. The container is not started
-// before Conn.Start; when the connection is closed before, the monitor ends.
+// Spawn starts `exe monitor bundleDir` in a session of its own, and returns the
+// first connection to it. The container is not started before Conn.Start; when the connection is closed before, the monitor ends.
 func Spawn(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 	return spawn(ctx, exe, "monitor", bundleDir)
 }
@@ -49,11 +37,6 @@ func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	program, err := Sealed(exe)
-	if err != nil {
-		return nil, err
-	}
-	defer program.Close()
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return nil, fault.Op("monitor.spawn", exe, err)
@@ -73,7 +56,7 @@ func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	}
-	pid, err := syscall.ForkExec(seal.Path(program), append([]string{filepath.Base(exe)}, args...), attr)
+	pid, err := syscall.ForkExec(exe, append([]string{filepath.Base(exe)}, args...), attr)
 	if err != nil {
 		syscall.Close(pair[0])
 		return nil, fault.Op("monitor.spawn", exe, err)

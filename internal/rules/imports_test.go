@@ -22,7 +22,7 @@ internal/rules:
 internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.
-$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under internal/seal internal/nofile
+$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under
 runtime/seccomp: internal/fault $spec
 runtime/cgroup:  $stones $spec $sys github.com/cilium/ebpf/...
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup

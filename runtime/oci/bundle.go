@@ -18,7 +18,6 @@ import (
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
-	"github.com/berth-engine/berth/internal/nofile"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/plan"
@@ -150,7 +149,6 @@ func (b *Bundle) facts(m cgroup.Manager) plan.Facts {
 	f := plan.Facts{
 		RootPath: b.Root,
 		LastCap:  kernel.LastCap(),
-		NoFile:   nofile.Inherited(),
 		Arch:     runtime.GOARCH,
 	}
 	f.SourceIsDir = b.sources()

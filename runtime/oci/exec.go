@@ -14,7 +14,6 @@ import (
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
-	"github.com/berth-engine/berth/internal/nofile"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
@@ -107,7 +106,7 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, doors []*os.File, i
 	}
 	f := plan.JoinFacts{
 		Facts: plan.Facts{
-			LastCap: kernel.LastCap(), NoFile: nofile.Inherited(), Arch: runtime.GOARCH,
+			LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
 			IntoCgroup: into, Preserve: len(req.Preserve),
 		},
 		Namespaces: apart, Who: s.ID,

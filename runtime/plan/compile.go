@@ -31,9 +31,6 @@ type Facts struct {
 	IntoCgroup bool
 	// LastCap is the kernel's last capability.
 	LastCap uint8
-	// NoFile is the caller's own soft and hard RLIMIT_NOFILE, which Go raises
-	// for itself; zero leaves it.
-	NoFile [2]uint64
 	// Arch is the machine's GOARCH.
 	Arch string
 	// Preserve is how many descriptors from 3 on the payload inherits.

@@ -142,7 +142,7 @@ func (c *compiler) phasePivot() error {
 }
 
 func (c *compiler) phaseLimits() error {
-	steps, err := limitSteps(c.spec.Process, c.facts)
+	steps, err := limitSteps(c.spec.Process)
 	if err != nil {
 		return err
 	}
@@ -156,9 +156,8 @@ func (c *compiler) phaseLimits() error {
 	return nil
 }
 
-func limitSteps(p *specs.Process, f *Facts) ([]Step, error) {
+func limitSteps(p *specs.Process) ([]Step, error) {
 	var steps []Step
-	nofile := false
 	for i, r := range p.Rlimits {
 		n, ok := rlimitNumber(r.Type)
 		at := "process.rlimits[" + strconv.Itoa(i) + "]"
@@ -173,11 +172,7 @@ func limitSteps(p *specs.Process, f *Facts) ([]Step, error) {
 				return nil, fault.New(fault.Invalid, "%s.type: %s stands there twice", at, r.Type)
 			}
 		}
-		nofile = nofile || n == unix.RLIMIT_NOFILE
-		steps = append(steps, Rlimit{r.Type, n, r.Soft, r.Hard, false})
-	}
-	if !nofile && f.NoFile != [2]uint64{} {
-		steps = append(steps, Rlimit{"RLIMIT_NOFILE", unix.RLIMIT_NOFILE, f.NoFile[0], f.NoFile[1], true})
+		steps = append(steps, Rlimit{r.Type, n, r.Soft, r.Hard})
 	}
 	return steps, nil
 }

@@ -41,7 +41,7 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if p.Terminal {
 		c.phase("terminal", FreshRoot{}, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup})
 	}
-	limits, err := limitSteps(p, c.facts)
+	limits, err := limitSteps(p)
 	if err != nil {
 		return nil, err
 	}

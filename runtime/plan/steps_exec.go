@@ -80,7 +80,6 @@ type Rlimit struct {
 	Name       string
 	Resource   uint64
 	Soft, Hard uint64
-	Try        bool // one's own old limit: EPERM cannot happen but does no harm
 }
 
 func (s Rlimit) String() string {
@@ -99,11 +98,7 @@ func (s Rlimit) Calls() []Call {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint64(b, s.Soft)
 	binary.NativeEndian.PutUint64(b[8:], s.Hard)
-	c := call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())
-	if s.Try {
-		c = c.ok(unix.EPERM)
-	}
-	return []Call{c}
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())}
 }
 
 // OnlyFDs closes every descriptor from First on, but those in the slots and,
