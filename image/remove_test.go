@@ -191,10 +191,10 @@ func TestLostTableKeepsImages(t *testing.T) {
 }
 
 func BenchmarkResolve(b *testing.B) {
-	s := benchStore(b, 200)
+	s := benchStore(b, 50)
 	b.ResetTimer()
 	for b.Loop() {
-		if _, err := s.Resolve("app100"); err != nil {
+		if _, err := s.Resolve("app10"); err != nil {
 			b.Fatal(err)
 		}
 	}
