@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 )
@@ -159,21 +158,6 @@ func FuzzParseEnvFile(f *testing.F) {
 			if got, err := ParseEnv(kv, client); err != nil || got != kv {
 				t.Errorf("%q is refused as a flag: %v", kv, err)
 			}
-		}
-	})
-}
-
-func FuzzParseStat(f *testing.F) {
-	f.Add([]byte("1 (init) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 42 1 2\n"))
-	f.Add([]byte("7 (a) b) (c\n) R 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 3 0 99\n"))
-	f.Add([]byte(")("))
-	f.Fuzz(func(t *testing.T, line []byte) {
-		p, err := parseStat(line)
-		if err != nil {
-			return
-		}
-		if p.threads < 0 || !bytes.Contains(line, []byte(strconv.FormatUint(p.ticks, 10))) && !bytes.Contains(line, []byte("0")) {
-			t.Errorf("%+v of %q", p, line)
 		}
 	})
 }

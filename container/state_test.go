@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func TestNext(t *testing.T) {
@@ -118,7 +119,7 @@ func TestStatusReadWrite(t *testing.T) {
 
 func TestAlive(t *testing.T) {
 	pid := os.Getpid()
-	ticks, err := StartTicks(pid)
+	ticks, err := kernel.StartTicks(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestAlive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.BootID == "" || s.BootID != BootID() {
+	if s.BootID == "" || s.BootID != kernel.BootID() {
 		t.Errorf("boot id %q", s.BootID)
 	}
 	if !s.Alive() || !s.MonitorAlive() {
@@ -159,7 +160,7 @@ func TestAliveZombie(t *testing.T) {
 	}
 	defer cmd.Wait()
 	pid := cmd.Process.Pid
-	ticks, err := StartTicks(pid)
+	ticks, err := kernel.StartTicks(pid)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,53 +177,8 @@ func TestAliveZombie(t *testing.T) {
 			t.Fatal("a zombie is alive")
 		}
 	}
-	if again, err := StartTicks(pid); err != nil || again != ticks {
+	if again, err := kernel.StartTicks(pid); err != nil || again != ticks {
 		t.Errorf("the zombie is gone: %d, %v", again, err)
-	}
-}
-
-func TestParseStat(t *testing.T) {
-	rest := " S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 0 4711 99 98\n"
-	for _, comm := range []string{"init", "", "a b", "a) S 1", "((", "))", ") R 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1", "x\ny"} {
-		got, err := parseStat([]byte("17 (" + comm + ")" + rest))
-		if want := (procStat{'S', 2, 4711}); err != nil || got != want {
-			t.Errorf("comm %q: got %+v, %v, want %+v", comm, got, err, want)
-		}
-	}
-	for _, bad := range []string{
-		"", "17", "17 (x", "17 x)", ")(", "17 (x) S 1 2 3",
-		"17 (x) SS 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 0 4711",
-		"17 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 0 -1",
-		"17 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 -2 0 1",
-		"17 (x) S 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 2 0 99999999999999999999",
-	} {
-		if p, err := parseStat([]byte(bad)); !errors.Is(err, fault.Damaged) {
-			t.Errorf("%q: got %+v, %v, want damaged", bad, p, err)
-		}
-	}
-}
-
-// The kernel and a process with a nasty name agree with the parser.
-func TestParseStatReal(t *testing.T) {
-	name := filepath.Join(t.TempDir(), "a) R (1 2")
-	if err := os.Symlink("/bin/sleep", name); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(name, "100")
-	if err := cmd.Start(); err != nil {
-		t.Skip("needs sleep:", err)
-	}
-	defer func() { cmd.Process.Kill(); cmd.Wait() }()
-	p, err := readStat(cmd.Process.Pid)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mine, _ := StartTicks(os.Getpid())
-	if p.ticks < mine || p.threads != 1 {
-		t.Errorf("got %+v, we started at %d", p, mine)
-	}
-	if _, err := StartTicks(0); !errors.Is(err, fault.NotRunning) {
-		t.Errorf("pid 0: %v", err)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // ReadStatus reads a status file; a missing one means that the container was
@@ -39,14 +40,14 @@ func WriteStatus(path string, s Status, durable bool) error {
 		return fault.New(fault.Invalid, "container.status: unknown state %q", s.State)
 	}
 	if s.BootID == "" && (s.Pid != 0 || s.MonitorPid != 0) {
-		s.BootID = BootID()
+		s.BootID = kernel.BootID()
 	}
 	return fault.Op("container.status", "", disk.WriteJSON(path, s, 0o600, durable))
 }
 
 // Alive reports whether the payload that this status names still runs: pid,
 // start time and boot must all match, so a reused pid is never taken for it.
-func (s Status) Alive() bool { return alive(s.Pid, s.StartTicks, s.BootID) }
+func (s Status) Alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.BootID) }
 
 // MonitorAlive reports the same of the monitor.
-func (s Status) MonitorAlive() bool { return alive(s.MonitorPid, s.MonitorTicks, s.BootID) }
+func (s Status) MonitorAlive() bool { return kernel.Alive(s.MonitorPid, s.MonitorTicks, s.BootID) }

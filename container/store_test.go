@@ -17,6 +17,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func open(t testing.TB) (*Store, string) {
@@ -631,10 +632,10 @@ func fill(b *testing.B, s *Store, n int) {
 		if err := s.Create(c); err != nil {
 			b.Fatal(err)
 		}
-		st := Status{State: Exited, Exit: &ExitStatus{Code: 1}, StartedAt: time.Now(), FinishedAt: time.Now(), BootID: BootID()}
+		st := Status{State: Exited, Exit: &ExitStatus{Code: 1}, StartedAt: time.Now(), FinishedAt: time.Now(), BootID: kernel.BootID()}
 		if i%10 == 0 {
 			st.State, st.Pid = Running, os.Getpid()
-			st.StartTicks, _ = StartTicks(st.Pid)
+			st.StartTicks, _ = kernel.StartTicks(st.Pid)
 		}
 		if err := WriteStatus(s.StatusFile(c.ID), st, false); err != nil {
 			b.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/container/monitor/internal/wire"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // How long a payload that lost its terminal gets to end by itself.
@@ -103,7 +104,7 @@ func (s *server) find(old container.Status) (*life, error) {
 // adopted writes who is in charge now.
 func (s *server) adopted() error {
 	me := os.Getpid()
-	ticks, err := container.StartTicks(me)
+	ticks, err := kernel.StartTicks(me)
 	if err != nil {
 		return err
 	}

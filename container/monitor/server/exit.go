@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // unseen is the status of a process that nobody saw end.
@@ -53,7 +54,7 @@ func watch(p Proc, child bool) (*process, error) {
 		return nil, err
 	}
 	if p.StartTicks == 0 {
-		p.StartTicks, _ = container.StartTicks(p.Pid)
+		p.StartTicks, _ = kernel.StartTicks(p.Pid)
 	}
 	return &process{p.Pid, p.StartTicks, fd, child}, nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // set changes the status and writes it. While a monitor lives nobody else
@@ -31,7 +32,7 @@ func (s *server) current() container.Status {
 // running records that the payload of l lives.
 func (s *server) running(l *life, restarts int) error {
 	me := os.Getpid()
-	ticks, err := container.StartTicks(me)
+	ticks, err := kernel.StartTicks(me)
 	if err != nil {
 		return fault.Op("monitor.status", "", err)
 	}
@@ -43,7 +44,7 @@ func (s *server) running(l *life, restarts int) error {
 	}
 	err = s.set(func(st *container.Status) {
 		*st = container.Status{
-			State: container.Running, Pid: l.proc.pid, StartTicks: l.proc.ticks, BootID: container.BootID(),
+			State: container.Running, Pid: l.proc.pid, StartTicks: l.proc.ticks, BootID: kernel.BootID(),
 			MonitorPid: me, MonitorTicks: ticks, Exit: st.Exit, StartedAt: time.Now().UTC(),
 			FinishedAt: st.FinishedAt, RestartCount: restarts, Stopped: st.Stopped, Note: st.Note,
 		}
