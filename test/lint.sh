@@ -9,32 +9,38 @@ export CGO_ENABLED=0
 
 say() { printf 'lint: %s\n' "$*" >&2; }
 
-say 'gofumpt'
-bad=$($tool gofumpt -l .)
-[ -z "$bad" ] || { say "not formatted, run make fmt:"; echo "$bad" >&2; exit 1; }
+failed=
+check() { # NAME COMMAND...: go on after a finding, and remember it
+	say "$1"
+	shift
+	"$@" >&2 || failed=1
+}
 
-say 'go vet'
-$go vet ./...
-
-say 'staticcheck'
-$tool staticcheck ./...
-
-say 'arm64: build and vet'
-GOARCH=arm64 $go build -o /dev/null ./...
-GOARCH=arm64 $go vet ./...
-
-say 'import rules'
-$go test -count=1 ./internal/rules
+formatted() {
+	bad=$($tool gofumpt -l .) || return
+	[ -z "$bad" ] || { echo "make fmt would change:"; echo "$bad"; return 1; }
+}
 
 # govulncheck needs its database: vuln.go.dev or the mirror in GOVULNDB.
-say 'govulncheck'
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
-status=0
-$tool govulncheck ./... >"$out" 2>&1 || status=$?
-case $status in
-0) ;;
-3) cat "$out" >&2; exit 1 ;; # vulnerabilities that our code reaches
-*) say "govulncheck is left out: $(tail -n 1 "$out")" ;;
-esac
+vulnerabilities() {
+	status=0
+	out=$($tool govulncheck ./... 2>&1) || status=$?
+	case $status in
+	0) ;;
+	3) echo "$out"; return 1 ;; # our code reaches one
+	*) say "govulncheck is left out: $(echo "$out" | tail -n 1)" ;;
+	esac
+}
+
+# shellcheck disable=SC2086 # $go and $tool are words
+{
+	check 'gofumpt' formatted
+	check 'go vet' $go vet ./...
+	check 'staticcheck' $tool staticcheck ./...
+	check 'arm64: build' env GOARCH=arm64 $go build ./...
+	check 'arm64: vet' env GOARCH=arm64 $go vet ./...
+	check 'import rules' $go test -count=1 ./internal/rules
+	check 'govulncheck' vulnerabilities
+}
+[ -z "$failed" ] || { say 'there are findings'; exit 1; }
 say 'ok'

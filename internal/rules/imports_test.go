@@ -73,16 +73,23 @@ var pure = []string{"runtime/plan", "runtime/seccomp", "container/bundle"}
 
 func TestImportsGoDown(t *testing.T) {
 	table := parseFloors(t, floors)
+	used := make(map[int]bool)
 	for _, p := range packages(t) {
 		line := slices.IndexFunc(table, func(f floor) bool { return match(f.pkg, p.name()) })
 		if line < 0 {
 			t.Errorf("%s stands on no floor: add it to internal/rules/imports_test.go and docs/architecture.md", p.name())
 			continue
 		}
+		used[line] = true
 		for _, imp := range p.Imports {
 			if !std(imp) && !table[line].allows(short(imp)) {
 				t.Errorf("%s imports %s, which its floor (%s) does not list", p.name(), short(imp), table[line].pkg)
 			}
+		}
+	}
+	for i, f := range table {
+		if !used[i] {
+			t.Errorf("there is no package on the floor %s any more", f.pkg)
 		}
 	}
 }
