@@ -10,7 +10,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -26,11 +27,16 @@ type Key string
 // Host is the machine's own "/" as a read-only base. It is always there.
 const Host Name = "host"
 
-// idGrammar is what names and keys may look like: they become file names.
-var idGrammar = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-
+// checkID holds names and keys to what can be a file name: a letter or digit,
+// then letters, digits, '_', '.' and '-'. By hand, because a regular expression
+// would be compiled at every start of the program.
 func checkID(kind, id string) error {
-	if !idGrammar.MatchString(id) {
+	ok := id != "" && len(id) <= 128 && strings.IndexByte("_.-", id[0]) < 0
+	for i := 0; ok && i < len(id); i++ {
+		c := id[i]
+		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-'
+	}
+	if !ok {
 		return fault.New(fault.Invalid, "%s %q: want letters, digits, '_', '.', '-', at most 128", kind, id)
 	}
 	return nil
@@ -57,7 +63,8 @@ const (
 	maxLayers    = 500 // overlay's own limit (OVL_MAX_STACK)
 )
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made when first needed: the table takes time.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 func (r *record) encode() ([]byte, error) {
 	line, err := json.Marshal(r)
@@ -65,14 +72,14 @@ func (r *record) encode() ([]byte, error) {
 		return nil, err
 	}
 	line = append(line, '\n')
-	return fmt.Appendf(line, "crc32c %08x\n", crc32.Checksum(line, castagnoli)), nil
+	return fmt.Appendf(line, "crc32c %08x\n", crc32.Checksum(line, castagnoli())), nil
 }
 
 // decode returns the record in data, which must be that of name.
 func decode(name Name, data []byte) (*record, error) {
 	line, rest, _ := bytes.Cut(data, []byte("\n"))
 	line = data[:min(len(line)+1, len(data))]
-	if want := fmt.Sprintf("crc32c %08x\n", crc32.Checksum(line, castagnoli)); string(rest) != want {
+	if want := fmt.Sprintf("crc32c %08x\n", crc32.Checksum(line, castagnoli())); string(rest) != want {
 		return nil, fault.New(fault.Damaged, "record of %s: checksum does not match", name)
 	}
 	var r record
