@@ -130,7 +130,7 @@ func (s *Store) list(dir string) ([]string, error) {
 	}
 	defer f.Close()
 	ids, err := f.Readdirnames(-1)
-	ids = slices.DeleteFunc(ids, func(id string) bool { return !idGrammar.MatchString(id) })
+	ids = slices.DeleteFunc(ids, func(id string) bool { return !validID(id) })
 	slices.Sort(ids)
 	return ids, err
 }

@@ -27,16 +27,20 @@ type Key string
 // Host is the machine's own "/" as a read-only base. It is always there.
 const Host Name = "host"
 
-// checkID holds names and keys to what can be a file name: a letter or digit,
+// validID holds names and keys to what can be a file name: a letter or digit,
 // then letters, digits, '_', '.' and '-'. By hand, because a regular expression
 // would be compiled at every start of the program.
-func checkID(kind, id string) error {
+func validID(id string) bool {
 	ok := id != "" && len(id) <= 128 && strings.IndexByte("_.-", id[0]) < 0
 	for i := 0; ok && i < len(id); i++ {
 		c := id[i]
 		ok = c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '.' || c == '-'
 	}
-	if !ok {
+	return ok
+}
+
+func checkID(kind, id string) error {
+	if !validID(id) {
 		return fault.New(fault.Invalid, "%s %q: want letters, digits, '_', '.', '-', at most 128", kind, id)
 	}
 	return nil
