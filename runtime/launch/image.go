@@ -35,6 +35,8 @@ const (
 )
 
 // interpreter is the code of the child, in assembly; it is copied, not called.
+//
+//lint:ignore U1000 go vet wants a declaration for code in assembly
 func interpreter()
 
 // interpreterAddr returns where its first instruction is.

@@ -212,7 +212,8 @@ func parentPoints(s *specs.Spec) []plan.Point {
 	if s.Linux != nil && (len(s.Linux.UIDMappings)+len(s.Linux.GIDMappings)+len(s.Linux.TimeOffsets) > 0) {
 		points = append(points, plan.Born)
 	}
-	if s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer) > 0 || s.Process != nil && s.Process.Terminal { //nolint:staticcheck // prestart is deprecated, and must still work
+	//lint:ignore SA1019 prestart hooks are deprecated and must still run
+	if s.Hooks != nil && len(s.Hooks.Prestart)+len(s.Hooks.CreateRuntime)+len(s.Hooks.CreateContainer) > 0 || s.Process != nil && s.Process.Terminal {
 		points = append(points, plan.Rooted)
 	}
 	return points

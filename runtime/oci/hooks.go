@@ -28,7 +28,8 @@ func (c *creation) createHooks(ctx context.Context) error {
 		return nil
 	}
 	c.hooked = true
-	if err := c.r.runHooks(ctx, c.st, "prestart", h.Prestart, true); err != nil { //nolint:staticcheck // deprecated, and must still work
+	//lint:ignore SA1019 prestart hooks are deprecated and must still run
+	if err := c.r.runHooks(ctx, c.st, "prestart", h.Prestart, true); err != nil {
 		return err
 	}
 	if err := c.r.runHooks(ctx, c.st, "createRuntime", h.CreateRuntime, true); err != nil {
