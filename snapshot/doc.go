@@ -13,5 +13,5 @@
 // Store keeps the records; a Driver makes, describes and deletes the writable
 // trees. Nothing here mounts anything: the container's own launcher does that,
 // in the container's own mount namespace. Snapshot knows nothing of images or
-// tar files. docs/decisions/024-snapshot-records.md describes what is on disk.
+// tar files. docs/decisions/021-snapshot-records.md describes what is on disk.
 package snapshot

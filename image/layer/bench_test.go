@@ -10,7 +10,7 @@ import (
 )
 
 // BenchmarkApply unpacks BERTH_BENCH_LAYER, a tar that may be compressed, or
-// else 3,000 files of up to 64 KiB. docs/decisions/023-layer-unpack.md has
+// else 3,000 files of up to 64 KiB. docs/decisions/020-layer-unpack.md has
 // results beside those of tar and umoci.
 func BenchmarkApply(b *testing.B) {
 	needRoot(b)

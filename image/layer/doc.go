@@ -8,7 +8,7 @@
 //
 // A tar is hostile until proven otherwise. Apply never leaves the directory
 // that it is given, never writes through a file that is already there, and
-// stops at the limits of Options; docs/decisions/023-layer-unpack.md has the
+// stops at the limits of Options; docs/decisions/020-layer-unpack.md has the
 // rule for each kind of entry. It does not verify digests (the caller hashes
 // the stream on its way in) and syncs nothing (package snapshot does, once for
 // a whole layer). After an error the directory holds a part of the layer and
