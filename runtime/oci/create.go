@@ -253,7 +253,9 @@ func (c *creation) launch(ctx context.Context) error {
 
 // record writes what later commands need. The container exists from here on.
 func (c *creation) record(context.Context) error {
-	c.st.Pid = c.proc.Pid // another than at birth, if a pid namespace was joined
+	if err := c.born(c.proc.Pid); err != nil { // another, if a pid namespace was joined
+		return err
+	}
 	return c.r.save(c.st)
 }
 

@@ -1,3 +1,193 @@
 package oci
 
-func dieAt(string) {}
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/test/ledger"
+)
+
+// createSteps are the names that Create reaches, in order, for a container
+// with everything in it.
+var createSteps = []string{
+	"reserve", "cgroup", "compile", "inputs", "launch", "cloned", "born", "rooted", "ready", "record", "pid file", "poststart",
+}
+
+// everything is a pod whose creation has all steps.
+func everything(t *testing.T) *pod {
+	p := newPod(t, "sleep 1000")
+	p.spec.Linux.Namespaces = append(p.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+	p.spec.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 5}}
+	p.spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
+	p.spec.Process.Terminal = true
+	return p
+}
+
+var errStep = errors.New("step refused")
+
+func TestFailAtEveryStep(t *testing.T) {
+	for _, start := range []bool{false, true} {
+		p := everything(t)
+		null := newOutput(t)
+		b := p.load()
+		if start { // the hook makes a run wait at ready, too
+			b.Spec.Hooks.StartContainer = []specs.Hook{{Path: "/bin/true"}}
+		}
+		scope := ledger.Scope{Marks: []string{p.id}, Dirs: []string{p.Root}}
+		create := func() error {
+			req := CreateRequest{
+				ID: p.id, Bundle: b, Stdio: null.stdio(), Start: start, PIDFile: filepath.Join(p.bundle, "pid"),
+			}
+			proc, err := p.Create(t.Context(), req)
+			if err == nil {
+				p.reaped(proc)
+				proc.Console.Close()
+			}
+			return err
+		}
+		var reached []string
+		before := ledger.Take(scope)
+		for _, fail := range createSteps {
+			p.seam = func(step string) error {
+				if step == fail {
+					return errStep
+				}
+				return nil
+			}
+			if err := create(); !errors.Is(err, errStep) {
+				t.Errorf("%s: %v, want the step's own error", fail, err)
+			}
+			if left := ledger.Left(before, scope); len(left) > 0 {
+				t.Errorf("%s left:\n\t%s", fail, strings.Join(left, "\n\t"))
+			}
+			if _, err := p.State(p.id); !errors.Is(err, fault.NotFound) {
+				t.Errorf("%s: state %v", fail, err)
+			}
+			if _, err := os.Lstat(filepath.Join(p.bundle, "pid")); err == nil {
+				t.Errorf("%s left the pid file", fail)
+			}
+		}
+		p.seam = func(step string) error { reached = append(reached, step); return nil }
+		if err := create(); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := strings.Join(reached, " "), strings.Join(createSteps, " "); got != want {
+			t.Errorf("steps are %s\nwant     %s", got, want)
+		}
+	}
+}
+
+// A creator that is killed leaves what delete --force can take away: nothing
+// else of it remains.
+func TestKilledCreator(t *testing.T) {
+	p := everything(t)
+	p.load()
+	scope := ledger.Scope{Marks: []string{p.id}}
+	before := ledger.Take(scope)
+	for _, step := range createSteps {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", "-test.run=^$")
+		cmd.Env = append(os.Environ(), "BERTH_OCI_TEST_DIE="+p.bundle, "BERTH_OCI_TEST_ROOT="+p.Root, "BERTH_OCI_TEST_ID="+p.id, "BERTH_OCI_TEST_STEP="+step)
+		out, err := cmd.CombinedOutput()
+		var exit *exec.ExitError
+		if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != unix.SIGKILL {
+			t.Fatalf("%s: %v %s", step, err, out)
+		}
+		s, err := p.State(p.id)
+		switch {
+		case step == "reserve":
+			if !errors.Is(err, fault.NotFound) {
+				t.Errorf("%s: %v", step, err)
+			}
+		case step == "cgroup": // a directory without a record
+			wantError(t, err, "interrupted")
+			wantError(t, p.Delete(t.Context(), p.id, false), "interrupted")
+		case err != nil:
+			t.Errorf("%s: %v", step, err)
+		case step == "pid file" || step == "poststart": // it is there already
+			if s.Status != specs.StateCreated {
+				t.Errorf("%s: status %s", step, s.Status)
+			}
+		case s.Status != specs.StateCreating:
+			t.Errorf("%s: status %s", step, s.Status)
+		default:
+			wantError(t, p.Start(t.Context(), p.id), "creating")
+			wantError(t, p.Kill(p.id, unix.SIGKILL, false), "not running")
+			wantError(t, p.Delete(t.Context(), p.id, false), "not stopped")
+		}
+		if err := p.Delete(t.Context(), p.id, true); err != nil {
+			t.Errorf("%s: delete: %v", step, err)
+		}
+		if left := ledger.Left(before, scope); len(left) > 0 {
+			t.Errorf("%s left:\n\t%s", step, strings.Join(left, "\n\t"))
+		}
+		if _, err := os.Lstat(p.dir(p.id)); err == nil {
+			t.Errorf("%s left the directory", step)
+		}
+	}
+}
+
+// dieAt is the creator of TestKilledCreator.
+func dieAt(bundle string) {
+	r := &Runtime{Root: os.Getenv("BERTH_OCI_TEST_ROOT"), seam: func(step string) error {
+		if step == os.Getenv("BERTH_OCI_TEST_STEP") {
+			unix.Kill(os.Getpid(), unix.SIGKILL)
+			select {}
+		}
+		return nil
+	}}
+	null, err := os.OpenFile("/dev/null", os.O_RDWR, 0)
+	if err != nil {
+		panic(err)
+	}
+	b, err := LoadBundle(bundle)
+	if err == nil {
+		_, err = r.Create(context.Background(), CreateRequest{ID: os.Getenv("BERTH_OCI_TEST_ID"), Bundle: b, Stdio: [3]*os.File{null, null, null}})
+	}
+	fmt.Println("not dead:", err)
+	os.Exit(1)
+}
+
+// Groups of somebody else do not go with a container that could not be made in
+// them, whatever happens to its creator.
+func TestForeignGroup(t *testing.T) {
+	p := newPod(t, "sleep 1000")
+	p.create(newOutput(t))
+	s, err := p.State(p.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	thief := newPod(t, "sleep 1000")
+	thief.spec.Linux.CgroupsPath = "/" + p.id
+	_, err = thief.Create(t.Context(), CreateRequest{ID: thief.id, Bundle: thief.load(), Stdio: newOutput(t).stdio()})
+	wantError(t, err, "container's cgroup is not empty")
+	if !s.alive() {
+		t.Error("the other container is dead")
+	}
+	// As if the creator had died in the middle of it.
+	thief.seam = func(step string) error {
+		if step == "compile" {
+			t.Error("it got past the cgroup")
+		}
+		return nil
+	}
+	if err := os.Mkdir(thief.dir(thief.id), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := thief.Delete(t.Context(), thief.id, true); err != nil {
+		t.Error(err)
+	}
+	if !s.alive() {
+		t.Error("the other container is dead")
+	}
+}

@@ -24,9 +24,11 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 	if err := c.r.reach(name); err != nil {
 		return err
 	}
+	// It may have gone on in a new process since the last point.
+	if err := c.born(child.Pid); err != nil {
+		return err
+	}
 	switch p {
-	case launch.Cloned:
-		return c.born(child)
 	case plan.Born:
 		return writeMaps(child.Pid, c.spec.Linux)
 	case plan.Rooted:
@@ -46,23 +48,21 @@ func (c *creation) startHooks() []specs.Hook {
 	return c.spec.Hooks.StartContainer
 }
 
-// born notes the child, which is already busy.
-func (c *creation) born(child *launch.Process) error {
-	ticks, err := kernel.StartTicks(child.Pid)
+// born notes the process that is to be the payload; it runs already.
+func (c *creation) born(pid int) error {
+	if c.st.Pid == pid {
+		return nil
+	}
+	ticks, err := kernel.StartTicks(pid)
 	if err != nil {
 		return err
 	}
 	c.proc.StartTicks = ticks
-	c.st.Pid, c.st.StartTicks, c.st.Boot = child.Pid, ticks, kernel.BootID()
+	c.st.Pid, c.st.StartTicks, c.st.Boot = pid, ticks, kernel.BootID()
 	return nil
 }
 
 func (c *creation) rooted(ctx context.Context, child *launch.Process) error {
-	if child.Pid != c.st.Pid { // it went on in a new process inside a joined pid namespace
-		if err := c.born(child); err != nil {
-			return err
-		}
-	}
 	if c.spec.Process.Terminal {
 		if err := c.console(child); err != nil {
 			return err
