@@ -41,14 +41,14 @@ func (c *Containers) Kill(ctx context.Context, q KillRequest) error {
 		return err
 	}
 	if sig == syscall.SIGKILL || sig == stop {
-		if err := conn.StopRestarting(ctx); err != nil {
+		if err := quick(ctx, conn.StopRestarting); err != nil {
 			return cannotKill(rec, err)
 		}
 	}
 	if sig != syscall.SIGKILL {
-		return cannotKill(rec, conn.Signal(ctx, sig))
+		return cannotKill(rec, quick(ctx, func(ctx context.Context) error { return conn.Signal(ctx, sig) }))
 	}
-	if err := conn.SignalAll(ctx, sig); err != nil {
+	if err := quick(ctx, killAll(conn)); err != nil {
 		return cannotKill(rec, err)
 	}
 	done, err := ended(ctx, conn, rec, 10)

@@ -39,11 +39,38 @@ func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
 			_, err := container.Next(s.State, container.Remove)
 			return fault.New(fault.Conflict, "cannot remove container %q: %w", "/"+rec.Name, err)
 		}
-		if err := c.killForRemoval(ctx, rec); err != nil {
+		switch err := c.killForRemoval(ctx, rec); {
+		case errors.Is(err, fault.Unavailable):
+			if err := c.giveUpMonitor(ctx, rec.ID); err != nil {
+				return err
+			}
+		case err != nil:
 			return err
 		}
 	}
 	return c.remove(ctx, rec)
+}
+
+// giveUpMonitor ends a container whose monitor lives and does not answer: the
+// runtime kills what is in its groups, we the monitor, and the record says so.
+func (c *Containers) giveUpMonitor(ctx context.Context, id string) error {
+	if err := c.removeRuntime(ctx, id); err != nil {
+		return err
+	}
+	path := mustRecords(c).StatusFile(id)
+	s, err := container.ReadStatus(path)
+	if err != nil || !alive(s.State) {
+		return err
+	}
+	if s.MonitorAlive() {
+		if err := syscall.Kill(s.MonitorPid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fault.Op("kill the monitor of", id, err)
+		}
+	}
+	s.State, s.Pid, s.MonitorPid = container.Exited, 0, 0
+	s.Exit = &container.ExitStatus{Code: 137, Signal: int(syscall.SIGKILL), Unknown: true, Cause: "the monitor did not answer"}
+	s.FinishedAt = time.Now()
+	return container.WriteStatus(path, s, false)
 }
 
 // findDamaged also finds a container whose record cannot be read, by full id.
@@ -57,6 +84,17 @@ func (c *Containers) findDamaged(name string) (*container.Container, error) {
 
 // killForRemoval ends a container and waits until its monitor has recorded it.
 func (c *Containers) killForRemoval(ctx context.Context, rec *container.Container) error {
+	whole := ctx
+	ctx, cancel := context.WithTimeout(ctx, killPatience)
+	defer cancel()
+	err := c.kill9(ctx, rec)
+	if ctx.Err() != nil && whole.Err() == nil {
+		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
+	}
+	return err
+}
+
+func (c *Containers) kill9(ctx context.Context, rec *container.Container) error {
 	conn, err := c.running(ctx, rec)
 	if errors.Is(err, fault.NotRunning) {
 		return nil
@@ -71,16 +109,11 @@ func (c *Containers) killForRemoval(ctx context.Context, rec *container.Containe
 	if err := conn.SignalAll(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, killPatience)
-	defer cancel()
 	// With --rm this client takes the removal over, so that it is done when we return.
 	if _, _, err := conn.Reap(ctx); err == nil {
 		return nil
 	}
 	_, err = c.await(ctx, rec)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
-	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fault.NotRunning) {
 		return nil
 	}

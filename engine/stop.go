@@ -77,15 +77,30 @@ func (c *Containers) stopSignal(rec *container.Container, asked string) (syscall
 	return syscall.Signal(cfg.StopSignal), nil
 }
 
+// patience bounds a question that a monitor answers at once.
+const patience = 10 * time.Second
+
+// quick asks a monitor something that it answers at once, or says that it does
+// not answer.
+func quick(ctx context.Context, ask func(context.Context) error) error {
+	short, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	err := ask(short)
+	if err != nil && short.Err() != nil && ctx.Err() == nil {
+		return fault.New(fault.Unavailable, "the container's monitor does not answer; berth rm -f ends both")
+	}
+	return err
+}
+
 // end sends sig and, after seconds, SIGKILL, and waits for the end.
 func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container.Container, sig syscall.Signal, seconds int) error {
-	if err := conn.StopRestarting(ctx); err != nil {
+	if err := quick(ctx, conn.StopRestarting); err != nil {
 		return err
 	}
-	if err := conn.Resume(ctx); err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
+	if err := quick(ctx, conn.Resume); err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
 		return err // a paused container would not see the signal
 	}
-	if err := conn.Signal(ctx, sig); err != nil {
+	if err := quick(ctx, func(ctx context.Context) error { return conn.Signal(ctx, sig) }); err != nil {
 		if errors.Is(err, fault.NotRunning) || errors.Is(err, fault.Unavailable) {
 			return err
 		}
@@ -97,7 +112,7 @@ func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container
 			return err
 		}
 	}
-	if err := conn.SignalAll(ctx, syscall.SIGKILL); err != nil {
+	if err := quick(ctx, killAll(conn)); err != nil {
 		return err
 	}
 	done, err := ended(ctx, conn, rec, int(killPatience/time.Second))
@@ -105,6 +120,10 @@ func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container
 		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
 	}
 	return err
+}
+
+func killAll(conn *monitor.Conn) func(context.Context) error {
+	return func(ctx context.Context) error { return conn.SignalAll(ctx, syscall.SIGKILL) }
 }
 
 // ended waits for the container's end for some seconds, negative for ever.
