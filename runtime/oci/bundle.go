@@ -129,6 +129,27 @@ func parseSpec(path string, data []byte) (*specs.Spec, error) {
 	return &s, checkSpec(path, &s)
 }
 
+// ReadProcess reads the file that exec --process names.
+func ReadProcess(path string) (*specs.Process, error) {
+	data, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	return ParseProcess(path, data)
+}
+
+// ParseProcess decodes a process; path is for errors.
+func ParseProcess(path string, data []byte) (*specs.Process, error) {
+	var p specs.Process
+	if err := json.Unmarshal(data, &p); err != nil {
+		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
+	}
+	if len(p.Args) == 0 {
+		return nil, fault.New(fault.Invalid, "%s: args: must name a program", path)
+	}
+	return &p, nil
+}
+
 // checkSpec makes sure of what everything else takes for granted.
 func checkSpec(path string, s *specs.Spec) error {
 	switch {

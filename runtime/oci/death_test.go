@@ -93,6 +93,11 @@ func TestFailAtEveryStep(t *testing.T) {
 func TestKilledCreator(t *testing.T) {
 	p := everything(t)
 	p.load()
+	// Its orphans come to us, and not to a first process that reaps late.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0)
 	scope := ledger.Scope{Marks: []string{p.id}}
 	before := ledger.Take(scope)
 	for _, step := range createSteps {
@@ -128,6 +133,10 @@ func TestKilledCreator(t *testing.T) {
 		if err := p.Delete(t.Context(), p.id, true); err != nil {
 			t.Errorf("%s: delete: %v", step, err)
 		}
+		poll(t, "the orphans", func() bool {
+			_, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			return errors.Is(err, unix.ECHILD)
+		})
 		if left := ledger.Left(before, scope); len(left) > 0 {
 			t.Errorf("%s left:\n\t%s", step, strings.Join(left, "\n\t"))
 		}

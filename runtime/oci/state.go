@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -82,8 +83,11 @@ func (r *Runtime) State(id string) (*State, error) {
 			return nil, fault.New(fault.NotFound, "container %q is being created, or its creation was interrupted; delete --force removes it", id)
 		}
 		return nil, fault.New(fault.NotFound, "container %q does not exist", id)
-	case err != nil:
-		return nil, err
+	case err == nil && s.ID != id:
+		err = fault.New(fault.Damaged, "read %s: it is of container %q", r.stateFile(id), s.ID)
+	}
+	if err != nil {
+		return nil, fault.Op("container", id, fmt.Errorf("%w (end its processes, then remove %s)", err, r.dir(id)))
 	}
 	s.Status = r.status(&s)
 	if s.Status == specs.StateStopped {

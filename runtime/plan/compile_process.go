@@ -234,10 +234,12 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 		FindExecutable{p.Args[0], executables(p)},
 		Umask{umask},
 	}
+	// Before the parent's answer: once it has given that, it may end at any
+	// moment. While we wait for it, its death is the end of what we read.
+	steps = append(steps, DieWithParent{Off: true})
 	if f.parentAt(Ready) {
 		steps = append(steps, WaitFor{Ready})
 	}
-	steps = append(steps, DieWithParent{Off: true})
 	if f.AwaitStart {
 		steps = append(steps, AwaitStart{})
 	}
