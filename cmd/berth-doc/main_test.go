@@ -13,6 +13,9 @@ func TestRun(t *testing.T) {
 		"markdown": {"berth.md", "berth_run.md"},
 	} {
 		out := filepath.Join(dir, kind)
+		if err := os.MkdirAll(out, 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := run([]string{kind, out}); err != nil {
 			t.Fatal(err)
 		}
