@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -57,10 +55,10 @@ func (a *app) exec(e *execFlags) (int, error) {
 		return 0, err
 	}
 	req := oci.ExecRequest{ID: a.args[0], Stdio: stdio(), IgnorePaused: e.ignorePaused}
-	if req.Process, err = e.spec(st, a.args[1:]); err != nil {
+	if req.Process, err = a.processOf(e, st, a.args[1:]); err != nil {
 		return 0, err
 	}
-	if req.Preserve, err = preserved(e.preserve); err != nil {
+	if req.Preserve, err = preserved(e.preserve, req.Process); err != nil {
 		return 0, err
 	}
 	if e.pidFile != "" {
@@ -82,18 +80,18 @@ func (a *app) exec(e *execFlags) (int, error) {
 
 // spec is the process to run: from a file, or the container's own changed by
 // flags.
-func (e *execFlags) spec(st *oci.State, args []string) (*specs.Process, error) {
+func (a *app) processOf(e *execFlags, st *oci.State, args []string) (*specs.Process, error) {
 	if e.process != "" {
-		return readProcess(e.process)
+		return oci.ReadProcess(e.process)
 	}
 	if len(args) == 0 {
 		return nil, fault.New(fault.Invalid, "exec needs a command, or --process with a file")
 	}
-	b, err := oci.LoadBundle(st.Bundle)
+	spec, err := a.rt.Spec(st.ID)
 	if err != nil {
 		return nil, err
 	}
-	p := b.Spec.Process
+	p := spec.Process
 	p.Args, p.Terminal = args, e.tty
 	p.Env = append(p.Env, e.env...)
 	if e.cwd != "" {
@@ -105,7 +103,7 @@ func (e *execFlags) spec(st *oci.State, args []string) (*specs.Process, error) {
 	if e.label != "" {
 		p.SelinuxLabel = e.label
 	}
-	if e.flagsChangeNNP() {
+	if e.nnp {
 		p.NoNewPrivileges = true
 	}
 	for _, g := range e.groups {
@@ -114,8 +112,6 @@ func (e *execFlags) spec(st *oci.State, args []string) (*specs.Process, error) {
 	e.addCaps(p)
 	return p, e.setUser(p)
 }
-
-func (e *execFlags) flagsChangeNNP() bool { return e.nnp }
 
 func (e *execFlags) addCaps(p *specs.Process) {
 	if len(e.caps) == 0 {
@@ -148,16 +144,4 @@ func (e *execFlags) setUser(p *specs.Process) error {
 	}
 	p.User.GID = uint32(n)
 	return nil
-}
-
-func readProcess(path string) (*specs.Process, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var p specs.Process
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
-	}
-	return &p, nil
 }

@@ -43,24 +43,37 @@ func declareProcess(a *app, m *makeFlags) {
 // stdio are the caller's own descriptors.
 func stdio() [3]*os.File { return [3]*os.File{os.Stdin, os.Stdout, os.Stderr} }
 
-// preserved returns the descriptors 3 to 3+n-1.
-func preserved(n int) ([]*os.File, error) {
+// preserved returns the descriptors 3 to 3+n-1, those of LISTEN_FDS first; the
+// payload learns of these as from systemd, see sd_listen_fds(3).
+func preserved(n int, p *specs.Process) ([]*os.File, error) {
 	if v := os.Getenv("LISTEN_FDS"); v != "" {
 		fds, err := strconv.Atoi(v)
-		if err != nil || fds < 0 || fds > 1024 {
+		if err != nil || fds < 0 || fds > maxPreserve {
 			return nil, fault.New(fault.Invalid, "LISTEN_FDS=%q is no number of descriptors", v)
 		}
 		n += fds
+		p.Env = append(p.Env, "LISTEN_FDS="+v, "LISTEN_PID=1")
+		if names, ok := os.LookupEnv("LISTEN_FDNAMES"); ok {
+			p.Env = append(p.Env, "LISTEN_FDNAMES="+names)
+		}
+	}
+	if n < 0 || n > 2*maxPreserve {
+		return nil, fault.New(fault.Invalid, "--preserve-fds: %d is no number of descriptors", n)
 	}
 	var files []*os.File
 	for i := range n {
-		if _, err := unix.FcntlInt(uintptr(3+i), unix.F_GETFD, 0); err != nil {
+		// What closes on exec is ours: nothing like that was inherited.
+		flags, err := unix.FcntlInt(uintptr(3+i), unix.F_GETFD, 0)
+		if err != nil || flags&unix.FD_CLOEXEC != 0 {
 			return nil, fault.New(fault.Invalid, "--preserve-fds: descriptor %d is not open", 3+i)
 		}
 		files = append(files, os.NewFile(uintptr(3+i), "preserved"))
 	}
 	return files, nil
 }
+
+// maxPreserve bounds how many descriptors are handed on.
+const maxPreserve = 1024
 
 // request builds what create and run ask of the runtime.
 func (m *makeFlags) request(a *app, id string) (oci.CreateRequest, error) {
@@ -72,7 +85,7 @@ func (m *makeFlags) request(a *app, id string) (oci.CreateRequest, error) {
 	if req.Bundle, err = oci.LoadBundle(m.bundle); err != nil {
 		return req, err
 	}
-	if req.Preserve, err = preserved(m.preserve); err != nil {
+	if req.Preserve, err = preserved(m.preserve, req.Bundle.Spec.Process); err != nil {
 		return req, err
 	}
 	if m.pidFile != "" {

@@ -61,6 +61,8 @@ func commands() []command {
 		{"ps", "ID [PS-OPTION...]", "list the processes of a container", 1, -1, true, cmdPs},
 		{"pause", "ID", "stop all processes for a while", 1, 1, false, cmdPause},
 		{"resume", "ID", "let paused processes go on", 1, 1, false, cmdResume},
+		{"events", "ID", "print counters and kills for lack of memory", 1, 1, false, cmdEvents},
+		{"update", "ID", "change limits", 1, 1, false, cmdUpdate},
 		{"spec", "", "write a default config.json", 0, 0, false, cmdSpec},
 		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, cmdExplain},
 		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, cmdFeatures},
@@ -159,6 +161,7 @@ func (a *app) command(c *command, args []string) int {
 	}
 	a.args = f.Args()
 	a.rt = &oci.Runtime{Root: a.root, Warn: func(err error) { a.log.write("warning", err.Error()) }}
+	a.log.plain = c.name == "explain"
 	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
 	code, err := do()
 	if err != nil {
@@ -191,6 +194,7 @@ func commandUsage(w io.Writer, c *command, f *pflag.FlagSet) {
 type logger struct {
 	file, format string
 	debug        bool
+	plain        bool // for people: no time, no level
 	out          *os.File
 }
 
@@ -226,10 +230,15 @@ func (l *logger) write(level, msg string) {
 	fmt.Fprintf(out, "time=%q level=%s msg=%q\n", now, level, msg)
 }
 
-// fatal logs an error to the log file and says it plainly on stderr.
+// fatal logs an error; when the log is a file, stderr has it plainly.
 func (l *logger) fatal(err error) {
-	if l.out != nil {
+	switch {
+	case l.out != nil:
+		l.write("error", err.Error())
+		fmt.Fprintln(os.Stderr, err)
+	case l.plain:
+		fmt.Fprintln(os.Stderr, "berth-oci:", err)
+	default:
 		l.write("error", err.Error())
 	}
-	fmt.Fprintln(os.Stderr, "berth-oci:", err)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,7 +26,15 @@ import (
 )
 
 func printVersion(w io.Writer) {
-	fmt.Fprintf(w, "berth-oci version %s\nspec: %s\n", version, specs.Version)
+	fmt.Fprintf(w, "berth-oci version %s\n", version)
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				fmt.Fprintf(w, "commit: %s\n", s.Value)
+			}
+		}
+	}
+	fmt.Fprintf(w, "spec: %s\ngo: %s\n", specs.Version, runtime.Version())
 }
 
 func jsonString(s string) string {
@@ -155,8 +165,13 @@ func filterPs(w io.Writer, table string, pids []int) error {
 
 func cmdSpec(a *app) func() (int, error) {
 	bundle := a.flags.StringP("bundle", "b", ".", "directory to write config.json into")
+	rootless := a.flags.Bool("rootless", false, "for a caller who is not root: with a user namespace")
 	return func() (int, error) {
-		b, err := json.MarshalIndent(oci.DefaultSpec(), "", "\t")
+		s := oci.DefaultSpec()
+		if *rootless {
+			oci.MakeRootless(s, uint32(os.Geteuid()), uint32(os.Getegid()))
+		}
+		b, err := json.MarshalIndent(s, "", "\t")
 		if err != nil {
 			return 1, err
 		}

@@ -266,6 +266,14 @@ func (r *Runtime) Cgroup(id string) (cgroup.Manager, error) {
 	return cgroup.Reopen(s.Cgroups)
 }
 
+// Spec returns the specification that a container was created with.
+func (r *Runtime) Spec(id string) (*specs.Spec, error) {
+	if err := CheckID(id); err != nil {
+		return nil, err
+	}
+	return readSpec(r.config(id))
+}
+
 // deletePatience bounds the wait for killed processes to be gone.
 const deletePatience = 10 * time.Second
 

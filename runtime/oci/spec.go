@@ -1,6 +1,11 @@
 package oci
 
-import "github.com/opencontainers/runtime-spec/specs-go"
+import (
+	"slices"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+)
 
 // DefaultSpec is what `spec` writes: a shell on a terminal with a default set
 // of namespaces, mounts, masks and few rights.
@@ -47,5 +52,24 @@ func defaultMounts() []specs.Mount {
 		{Destination: "/dev/mqueue", Type: "mqueue", Source: "mqueue", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/sys", Type: "sysfs", Source: "sysfs", Options: []string{"nosuid", "noexec", "nodev", "ro"}},
 		{Destination: "/sys/fs/cgroup", Type: "cgroup", Source: "cgroup", Options: []string{"nosuid", "noexec", "nodev", "relatime", "ro"}},
+	}
+}
+
+// MakeRootless changes a specification so that a user without rights can run
+// it: the container's root is that user, the network is the machine's, and
+// nothing is asked for that only root can give.
+func MakeRootless(s *specs.Spec, uid, gid uint32) {
+	s.Linux.UIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: uid, Size: 1}}
+	s.Linux.GIDMappings = []specs.LinuxIDMapping{{ContainerID: 0, HostID: gid, Size: 1}}
+	s.Linux.Resources = nil
+	s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	for i := range s.Mounts {
+		m := &s.Mounts[i]
+		if m.Destination == "/sys" { // sysfs belongs to the network namespace
+			*m = specs.Mount{Destination: "/sys", Type: "none", Source: "/sys", Options: []string{"rbind", "nosuid", "noexec", "nodev", "ro"}}
+			continue
+		}
+		m.Options = slices.DeleteFunc(m.Options, func(o string) bool { return strings.HasPrefix(o, "gid=") || strings.HasPrefix(o, "uid=") })
 	}
 }
