@@ -1,0 +1,210 @@
+package oci
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/test/fixture"
+)
+
+// probe prints what a container sees of its confinement, one fact a line, in
+// sections.
+const probe = `
+section() { echo "[$1]"; }
+section status; grep -E '^(Cap|NoNewPrivs|Seccomp|Uid|Gid|Groups|Umask|Sig(Ign|Cgt))' /proc/self/status
+section limits; tail -n +2 /proc/self/limits
+section mounts; sed 's/.* - //;s/,\(lowerdir\|upperdir\|workdir\|size\|nr_inodes\)=[^,]*//g' /proc/self/mountinfo > /tmp/a; cut -d' ' -f5,6 /proc/self/mountinfo > /tmp/b; paste -d' ' /tmp/b /tmp/a | sort
+section dev; cd /dev; find . ! -type d ! -path './mqueue/*' -exec stat -c '%n %F %a %u:%g %t:%T' {} + | sort; for l in fd stdin stdout stderr ptmx core; do echo $l $(readlink $l); done
+section sysctl; cat /proc/sys/net/ipv4/ip_unprivileged_port_start /proc/sys/kernel/msgmax
+section net; ip -o link | sed 's/^[0-9]*: //;s/link.*//'
+section id; hostname; pwd; id; env | sort
+section masked; for f in /proc/keys /proc/timer_list /proc/kcore /proc/interrupts; do [ -e $f ] && wc -c < $f; done; ls -A /sys/firmware; ls -A /proc/acpi 2>/dev/null
+section write; for f in /proc/sys/kernel/hostname /proc/sysrq-trigger /sys/x /sys/fs/cgroup/x; do (echo > $f) 2>/dev/null && echo wrote $f; done
+section fds; ls /proc/self/fd
+section cgroups; ls /sys/fs/cgroup; cut -d: -f2 /proc/self/cgroup | sort; cut -d: -f3 /proc/self/cgroup | sort -u
+`
+
+// peerCases change the default specification for a comparison.
+var peerCases = []struct {
+	name string
+	edit func(*pod)
+}{
+	{"default", func(*pod) {}},
+	{"user", func(p *pod) {
+		p.spec.Process.User.UID, p.spec.Process.User.GID = 1000, 1000
+		p.spec.Process.Cwd = "/usr/bin"
+	}},
+	{"read-only", func(p *pod) { p.spec.Root.Readonly = true }},
+}
+
+// allowed are the differences that are meant, by section. A line of either
+// side that matches is left out.
+var allowed = map[string][]struct{ line, why string }{
+	"mounts": {
+		{`^/sys `, "ours is a read-only mount, theirs a read-only file system, too"},
+		{`^/(proc|sys)/`, "masks: who hides by /dev/null, who by a tmpfs, and with which flags"},
+		{`^/dev/console`, "no terminal here"},
+		{`^/sys/fs/cgroup`, "hybrid trees: each runtime shows them in its own way"},
+		{`^/ `, "device and propagation flags of the root"},
+		{`^/dev[/ ]`, "inode numbers and default sizes; modes are compared in dev"},
+	},
+	"dev": {
+		{`/(fd|core|stdin|stdout|stderr|ptmx) symbolic link`, "the mode and number of links differ; where they lead is compared"},
+		{`^core`, "runc links /proc/kcore when it is there, which only root of the machine can read"},
+		{`pts/`, "no terminal here"},
+		{`^\./shm`, "empty"},
+	},
+	"cgroups": {
+		{`.*`, "hybrid trees: the peers leave out the unified tree or controllers"},
+	},
+	"limits": {
+		{`^Max (open files|processes|locked memory|pending signals)`, "inherited from the caller, which Go raises for itself"},
+	},
+	"net": {
+		{`^(tunl0|sit0|ip6|gre|erspan|ip_vti|teql)`, "what the kernel makes in each namespace"},
+	},
+	"id": {
+		{`^(PWD|SHLVL|OLDPWD)=`, "of the shell"},
+		{`^HOME=`, "runc before 1.2 leaves an empty HOME alone"},
+	},
+	"fds": {
+		{`^[3-9]$`, "of ls itself; runc 1.1 leaks one to the shell"},
+	},
+	"status": {
+		{`^Groups`, "trailing blanks"},
+	},
+}
+
+// TestPeers runs the same bundle by us and by other runtimes.
+func TestPeers(t *testing.T) {
+	fixture.Root(t)
+	for _, peer := range []string{"runc", "crun"} {
+		exe, err := exec.LookPath(peer)
+		if err != nil {
+			t.Logf("skipped: %s is not installed", peer)
+			continue
+		}
+		t.Run(peer, func(t *testing.T) {
+			if peer == "crun" {
+				hugetlb(t)
+			}
+			for _, c := range peerCases {
+				t.Run(c.name, func(t *testing.T) { comparePeer(t, exe, c.edit) })
+			}
+		})
+	}
+}
+
+func comparePeer(t *testing.T, exe string, edit func(*pod)) {
+	p := newPodShared(t, probe)
+	edit(p)
+	p.spec.Process.Env = append(p.spec.Process.Env, "HOME=/tmp")
+	// The probe writes to /tmp, whatever the root is.
+	p.spec.Mounts = append(p.spec.Mounts, p.spec.Mounts[3])
+	p.spec.Mounts[len(p.spec.Mounts)-1].Destination = "/tmp"
+	ours := p.says()
+	theirs := p.peer(exe)
+	a, b := sections(ours), sections(theirs)
+	for _, name := range []string{"status", "limits", "mounts", "dev", "sysctl", "net", "id", "masked", "fds", "cgroups"} {
+		if len(a[name]) == 0 {
+			t.Errorf("the probe said nothing of %s", name)
+		}
+	}
+	if len(a["write"]) > 0 {
+		t.Errorf("it could write: %q", a["write"])
+	}
+	for name := range a {
+		if diff := difference(name, a[name], b[name]); diff != "" {
+			t.Errorf("%s:\n%s", name, diff)
+		}
+	}
+}
+
+// peer runs the bundle, which says has written, by another runtime.
+func (p *pod) peer(exe string) string {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(p.t.Context(), 20*time.Second)
+	defer cancel()
+	root := p.t.TempDir()
+	cmd := exec.CommandContext(ctx, exe, "--root", root, "run", "--bundle", p.bundle, p.id+"-peer")
+	var out, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &stderr
+	cmd.WaitDelay = time.Second
+	p.t.Cleanup(func() { exec.Command(exe, "--root", root, "delete", "--force", p.id+"-peer").Run() })
+	if err := cmd.Run(); err != nil {
+		p.t.Skipf("skipped: %s cannot run the bundle here: %v: %s", exe, err, strings.TrimSpace(stderr.String()))
+	}
+	return out.String()
+}
+
+// hugetlb lends crun a v1 controller: it refuses a hybrid machine whose
+// unified tree has one.
+func hugetlb(t *testing.T) {
+	t.Helper()
+	controllers, err := os.ReadFile("/sys/fs/cgroup/unified/cgroup.controllers")
+	if err != nil || !strings.Contains(string(controllers), "hugetlb") {
+		return
+	}
+	dir := filepath.Join(t.TempDir(), "hugetlb")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("none", dir, "cgroup", 0, "hugetlb"); err != nil {
+		t.Skip("skipped: hugetlb is in use: ", err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, 0); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func sections(text string) map[string][]string {
+	all := map[string][]string{}
+	name := ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimRight(line, " \n")
+		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+			name = strings.Trim(line, "[]")
+			all[name] = nil
+			continue
+		}
+		all[name] = append(all[name], line)
+	}
+	return all
+}
+
+// difference gives the lines that only one side has and no rule allows.
+func difference(section string, ours, theirs []string) string {
+	var b strings.Builder
+	only := func(mark string, a, other []string) {
+		for _, line := range a {
+			if !slices.Contains(other, line) && !excused(section, line) {
+				fmt.Fprintf(&b, "%s %s\n", mark, line)
+			}
+		}
+	}
+	only("ours  ", ours, theirs)
+	only("theirs", theirs, ours)
+	return b.String()
+}
+
+func excused(section, line string) bool {
+	for _, rule := range allowed[section] {
+		if regexp.MustCompile(rule.line).MatchString(line) {
+			return true
+		}
+	}
+	return false
+}
