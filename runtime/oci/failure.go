@@ -26,10 +26,30 @@ func explainExec(p *specs.Process, err error) error {
 	return err
 }
 
+// ExecError is a payload that could not be executed. Its code is what a shell
+// would exit with: 127 for what is not there, 126 for what is no program.
+type ExecError struct {
+	err  error
+	code int
+}
+
+func (e *ExecError) Error() string { return e.err.Error() }
+
+// Unwrap gives the class and the step.
+func (e *ExecError) Unwrap() error { return e.err }
+
+// ExitCode proposes the exit code of a command line.
+func (e *ExecError) ExitCode() int { return e.code }
+
+const (
+	codeCannotRun = 126
+	codeNotFound  = 127
+)
+
 // explainErrno explains a failed execve(2) of a program that was found before.
 func explainErrno(name string, errno, err error) error {
 	if errors.Is(errno, unix.ENOENT) {
-		return fault.New(fault.NotFound, "exec %s: no such file or directory: the file is there, but the interpreter that its first line or its ELF header names is not: %w", name, err)
+		return &ExecError{fault.New(fault.NotFound, "exec %s: no such file or directory: the file is there, but the interpreter that its first line or its ELF header names is not: %w", name, err), codeNotFound}
 	}
 	return execError(name, false, errno, err)
 }
@@ -37,13 +57,15 @@ func explainErrno(name string, errno, err error) error {
 func execError(name string, searched bool, errno error, err error) error {
 	switch {
 	case errors.Is(errno, unix.ENOENT) && searched:
-		return fault.New(fault.NotFound, "exec: %q: executable file not found in $PATH: %w", name, err)
+		return &ExecError{fault.New(fault.NotFound, "exec: %q: executable file not found in $PATH: %w", name, err), codeNotFound}
 	case errors.Is(errno, unix.ENOENT), errors.Is(errno, unix.ENOTDIR):
-		return fault.New(fault.NotFound, "exec: %q: stat %s: no such file or directory: %w", name, name, err)
+		return &ExecError{fault.New(fault.NotFound, "exec: %q: stat %s: no such file or directory: %w", name, name, err), codeNotFound}
 	case errors.Is(errno, unix.EACCES):
-		return fault.New(fault.Denied, "exec: %q: permission denied: %w", name, err)
+		err = fault.New(fault.Denied, "exec: %q: permission denied: %w", name, err)
 	case errors.Is(errno, unix.ENOEXEC):
-		return fault.New(fault.Denied, "exec: %q: exec format error (not a program for this machine, and no #! line): %w", name, err)
+		err = fault.New(fault.Denied, "exec: %q: exec format error (not a program for this machine, and no #! line): %w", name, err)
+	default:
+		err = fault.New(fault.Denied, "exec: %q: %w", name, err)
 	}
-	return fault.New(fault.Denied, "exec: %q: %w", name, err)
+	return &ExecError{err, codeCannotRun}
 }
