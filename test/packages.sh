@@ -4,7 +4,7 @@
 set -eu
 
 # What berth's own tests call.
-test='busybox-static crun docker-registry iproute2 libcap2-bin mmdebstrap procps runc skopeo strace umoci util-linux'
+test='busybox-static crun docker-registry gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap procps qemu-user-static runc skopeo strace umoci util-linux'
 # What make bench compares with, and what fills and watches them.
 bench="$test conmon containerd docker.io podman"
 

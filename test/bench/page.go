@@ -101,7 +101,7 @@ func cgroups() string {
 		return "v2"
 	}
 	if _, err := os.Stat("/sys/fs/cgroup/unified"); err == nil {
-		return "v1 hierarchies with an empty unified tree (hybrid)"
+		return "v1 hierarchies beside a unified tree (hybrid)"
 	}
 	return "v1"
 }
