@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// nameProcess gives the process a name: started from a descriptor it would be
-// called by that descriptor's number.
+// nameProcess tells monitors apart from other runs of the same program.
 func nameProcess() { _ = os.WriteFile("/proc/self/comm", []byte("berth-monitor"), 0) }
 
 // A monitor is given back to the kernel what it does not need: soon after the
@@ -18,6 +17,8 @@ func nameProcess() { _ = os.WriteFile("/proc/self/comm", []byte("berth-monitor")
 const (
 	quietFor = time.Second
 	muchFlow = 1 << 20
+
+	idlePercent = 20 // GOGC of a monitor that has nothing to do
 )
 
 // keepSmall returns freed memory to the kernel while nothing happens.
@@ -44,6 +45,9 @@ func (s *server) keepSmall() {
 			}
 		}
 		if seen-freed >= muchFlow || s.worked.Swap(false) {
+			// The environment has the collector off until here: collecting
+			// while the container is being made would delay its start.
+			debug.SetGCPercent(idlePercent)
 			debug.FreeOSMemory()
 			freed = seen
 		}
