@@ -17,8 +17,6 @@ func nameProcess() { _ = os.WriteFile("/proc/self/comm", []byte("berth-monitor")
 const (
 	quietFor = time.Second
 	muchFlow = 1 << 20
-
-	idlePercent = 20 // GOGC of a monitor that has nothing to do
 )
 
 // keepSmall returns freed memory to the kernel while nothing happens.
@@ -45,9 +43,6 @@ func (s *server) keepSmall() {
 			}
 		}
 		if seen-freed >= muchFlow || s.worked.Swap(false) {
-			// The environment has the collector off until here: collecting
-			// while the container is being made would delay its start.
-			debug.SetGCPercent(idlePercent)
 			debug.FreeOSMemory()
 			freed = seen
 		}
