@@ -32,12 +32,13 @@ var version = "unknown"
 
 // app is one run of the program.
 type app struct {
-	rt     *oci.Runtime
-	stdout io.Writer
-	root   string
-	log    logger
-	args   []string // the command's own arguments, flags taken out
-	flags  *pflag.FlagSet
+	rt      *oci.Runtime
+	stdout  io.Writer
+	root    string
+	log     logger
+	systemd bool
+	args    []string // the command's own arguments, flags taken out
+	flags   *pflag.FlagSet
 }
 
 // command is one subcommand. Its setup declares flags and returns what runs.
@@ -120,7 +121,7 @@ func globals(a *app, f *pflag.FlagSet) {
 	f.StringVar(&a.log.file, "log", a.log.file, "file for errors and debug lines")
 	f.StringVar(&a.log.format, "log-format", defaultString(a.log.format, "text"), "text or json")
 	f.BoolVar(&a.log.debug, "debug", a.log.debug, "write debug lines")
-	f.Bool("systemd-cgroup", false, "cgroups through systemd")
+	f.BoolVar(&a.systemd, "systemd-cgroup", a.systemd, "cgroups through systemd")
 	f.String("rootless", "auto", "ignored: rights are found out by trying")
 }
 
@@ -156,7 +157,7 @@ func (a *app) command(c *command, args []string) int {
 	case f.NArg() < c.min || c.max >= 0 && f.NArg() > c.max:
 		return a.fail(fault.New(fault.Invalid, "berth-oci %s: %d arguments given; usage: berth-oci %s [OPTION...] %s", c.name, f.NArg(), c.name, c.args))
 	}
-	if on, err := f.GetBool("systemd-cgroup"); err == nil && on {
+	if a.systemd {
 		return a.fail(fault.New(fault.Unsupported, "--systemd-cgroup: this version manages cgroups by itself only; leave the flag out"))
 	}
 	a.args = f.Args()

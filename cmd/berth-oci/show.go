@@ -165,10 +165,11 @@ func filterPs(w io.Writer, table string, pids []int) error {
 
 func cmdSpec(a *app) func() (int, error) {
 	bundle := a.flags.StringP("bundle", "b", ".", "directory to write config.json into")
-	rootless := a.flags.Bool("rootless", false, "for a caller who is not root: with a user namespace")
+	rootless := a.flags.Lookup("rootless")
+	rootless.Usage, rootless.NoOptDefVal = "for a caller who is not root: with a user namespace", "true"
 	return func() (int, error) {
 		s := oci.DefaultSpec()
-		if *rootless {
+		if rootless.Value.String() == "true" {
 			oci.MakeRootless(s, uint32(os.Geteuid()), uint32(os.Getegid()))
 		}
 		b, err := json.MarshalIndent(s, "", "\t")
