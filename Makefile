@@ -28,7 +28,7 @@ run: build ## run a container on the machine's own root file system and show wha
 
 test: ## install what the tests need (as root) and run every test
 	@test/packages.sh test
-	@$(GO) test -count=1 -timeout 25m $(TESTFLAGS) ./...
+	@$(GO) run ./test/report -count=1 -timeout 25m $(TESTFLAGS) ./...
 
 lint: ## gofumpt, vet, staticcheck, govulncheck, arm64, import rules
 	@test/lint.sh
