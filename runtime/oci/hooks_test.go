@@ -74,7 +74,8 @@ func testHooks(t *testing.T, atOnce bool) {
 	inside.Env = nil // of the payload
 	p.spec.Annotations = map[string]string{"a": "b"}
 	p.spec.Hooks = &specs.Hooks{
-		Prestart:        []specs.Hook{p.noteHook("prestart")}, //nolint:staticcheck // deprecated, and must still work
+		//lint:ignore SA1019 deprecated, and must still work
+		Prestart:        []specs.Hook{p.noteHook("prestart")},
 		CreateRuntime:   []specs.Hook{p.noteHook("createRuntime"), {Path: "/bin/true"}},
 		CreateContainer: []specs.Hook{p.noteHook("createContainer")},
 		StartContainer:  []specs.Hook{inside},
@@ -138,7 +139,8 @@ func testHooks(t *testing.T, atOnce bool) {
 
 func TestFailingHookUndoes(t *testing.T) {
 	set := map[string]func(*specs.Hooks, ...specs.Hook){
-		"prestart":        func(h *specs.Hooks, l ...specs.Hook) { h.Prestart = l }, //nolint:staticcheck // see above
+		//lint:ignore SA1019 deprecated, and must still work
+		"prestart":        func(h *specs.Hooks, l ...specs.Hook) { h.Prestart = l },
 		"createRuntime":   func(h *specs.Hooks, l ...specs.Hook) { h.CreateRuntime = l },
 		"createContainer": func(h *specs.Hooks, l ...specs.Hook) { h.CreateContainer = l },
 		"startContainer":  func(h *specs.Hooks, l ...specs.Hook) { h.StartContainer = l },
