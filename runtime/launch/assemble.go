@@ -65,8 +65,8 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
 	}
-	if len(c.OK) > len(o.ok) || len(c.Args) > len(o.arg) {
-		return o, fault.New(fault.Internal, "%s: too many arguments or accepted errors", c.Name)
+	if len(c.Args) > len(o.arg) {
+		return o, fault.New(fault.Internal, "%s: too many arguments", c.Name)
 	}
 	for i, e := range c.OK {
 		o.ok[i] = uint16(e)
@@ -102,11 +102,13 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 	case plan.Bytes:
 		at := pr.put(a.Data)
 		o.arg[i] = uintptr(at)
-		for _, r := range a.Refs {
-			pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(r.Target)})
+		if a.More != nil {
+			for _, r := range a.More.Refs {
+				pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(r.Target)})
+			}
 		}
 	case plan.Strings:
-		o.arg[i] = uintptr(pr.strings(a.List))
+		o.arg[i] = uintptr(pr.strings(a.More.List))
 	}
 	o.addrs |= 1 << i
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/mount"
 )
 
 // Slot is a descriptor with a fixed number in the child: slot n is descriptor
@@ -41,12 +43,17 @@ const (
 // Arg is one argument of a Call.
 type Arg struct {
 	Kind ArgKind
+	Form Form
 	N    uint64
 	Data []byte
-	List []string
-	Refs []Ref  // pointers and slots to be patched into Data
 	Show string // how Explain prints it; empty: by Form
-	Form Form
+	More *More
+}
+
+// More is what few arguments have.
+type More struct {
+	List []string // of Strings
+	Refs []Ref    // pointers to be patched into Data
 }
 
 // Form is how Explain prints an argument: words are made only when asked for,
@@ -62,6 +69,7 @@ const (
 	AttrHow              // struct mount_attr
 	Quoted               // bytes as text
 	LimitHow             // struct rlimit64
+	Attr                 // MOUNT_ATTR_ bits
 )
 
 // Ref patches an address into a Bytes argument: at Offset, 8 bytes, the
@@ -76,25 +84,27 @@ type Call struct {
 	Nr   uintptr
 	Name string
 	Args []Arg
-	Into Slot         // keeps the returned descriptor, or NoSlot
-	OK   []unix.Errno // errors that count as done
-	Want int64        // with MustBe: the only good result
-	Must bool         // Want is to be checked
-	Skip uint8        // calls to skip forward when it succeeds without error
-	Fork bool         // goes on in the new process; the old one reports its pid and leaves
-	Fail unix.Errno   // no call at all: fail with this error
+	Into Slot          // keeps the returned descriptor, or NoSlot
+	OK   [4]unix.Errno // errors that count as done
+	Want int64         // with MustBe: the only good result
+	Must bool          // Want is to be checked
+	Skip uint8         // calls to skip forward when it succeeds without error
+	Fork bool          // goes on in the new process; the old one reports its pid and leaves
+	Fail unix.Errno    // no call at all: fail with this error
 }
 
-func num(n uint64) Arg                     { return Arg{Kind: Number, N: n} }
-func flags(n uint64, show string) Arg      { return Arg{Kind: Number, N: n, Show: show} }
-func text(s string) Arg                    { return Arg{Kind: Text, Data: append([]byte(s), 0)} }
-func slot(s Slot) Arg                      { return Arg{Kind: InSlot, N: uint64(s)} }
-func octal(n uint64) Arg                   { return Arg{Kind: Number, N: n, Form: Octal} }
-func shaped(b []byte, f Form) Arg          { return Arg{Kind: Bytes, Data: b, Form: f} }
-func blob(b []byte, show string) Arg       { return Arg{Kind: Bytes, Data: b, Show: show} }
-func null() Arg                            { return Arg{Show: "NULL"} }
-func cwd() Arg                             { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
-func list(name string, words []string) Arg { return Arg{Kind: Strings, List: words, Show: name} }
+func num(n uint64) Arg                { return Arg{Kind: Number, N: n} }
+func flags(n uint64, show string) Arg { return Arg{Kind: Number, N: n, Show: show} }
+func text(s string) Arg               { return Arg{Kind: Text, Data: append([]byte(s), 0)} }
+func slot(s Slot) Arg                 { return Arg{Kind: InSlot, N: uint64(s)} }
+func octal(n uint64) Arg              { return Arg{Kind: Number, N: n, Form: Octal} }
+func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, Data: b, Form: f} }
+func blob(b []byte, show string) Arg  { return Arg{Kind: Bytes, Data: b, Show: show} }
+func null() Arg                       { return Arg{Show: "NULL"} }
+func cwd() Arg                        { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
+func list(name string, words []string) Arg {
+	return Arg{Kind: Strings, More: &More{List: words}, Show: name}
+}
 
 // atFDCWD is AT_FDCWD (-100) as a register.
 const atFDCWD = ^uint64(99)
@@ -105,7 +115,7 @@ func call(nr uintptr, name string, args ...Arg) Call {
 }
 
 func (c Call) into(s Slot) Call           { c.Into = s; return c }
-func (c Call) ok(errs ...unix.Errno) Call { c.OK = append(c.OK, errs...); return c }
+func (c Call) ok(errs ...unix.Errno) Call { copy(c.OK[:], errs); return c }
 func (c Call) skip(n int) Call            { c.Skip = uint8(n); return c }
 func (c Call) must(result int64) Call     { c.Must, c.Want = true, result; return c }
 
@@ -129,7 +139,7 @@ func (c Call) String() string {
 	if c.Into != NoSlot {
 		b.WriteString("→" + c.Into.String())
 	}
-	if len(c.OK) > 0 || c.Skip > 0 {
+	if c.OK[0] != 0 || c.Skip > 0 {
 		b.WriteString(c.notes())
 	}
 	return b.String()
@@ -138,6 +148,9 @@ func (c Call) String() string {
 func (c Call) notes() string {
 	var notes []string
 	for _, e := range c.OK {
+		if e == 0 {
+			break
+		}
 		notes = append(notes, unix.ErrnoName(e)+" ok")
 	}
 	if c.Skip > 0 {
@@ -149,7 +162,7 @@ func (c Call) notes() string {
 func (a Arg) String() string {
 	switch {
 	case a.Kind == Strings:
-		return "[" + strconv.Itoa(len(a.List)) + " " + a.Show + "]"
+		return "[" + strconv.Itoa(len(a.More.List)) + " " + a.Show + "]"
 	case a.Show != "":
 		return a.Show
 	case a.Kind == Text:
@@ -166,6 +179,10 @@ func (a Arg) String() string {
 		return openHowWords(a.Data)
 	case AttrHow:
 		return attrHowWords(a.Data)
+	case Attr:
+		if words := mount.AttrWords(a.N); words != "" {
+			return words
+		}
 	case Quoted:
 		return strconv.Quote(string(a.Data))
 	case LimitHow:

@@ -190,7 +190,7 @@ func (v *verifier) arg(c *Call, a *Arg) error {
 			return fault.New(fault.Invalid, "%s: a string has a NUL byte: %q", c.Name, a.Data)
 		}
 	case Strings:
-		for _, w := range a.List {
+		for _, w := range a.More.List {
 			if strings.IndexByte(w, 0) >= 0 {
 				return fault.New(fault.Invalid, "process.args, process.env: a string has a NUL byte: %q", w)
 			}

@@ -82,9 +82,6 @@ func resolveWords(resolve uint64) string {
 	return "IN_ROOT"
 }
 
-// closeSlot frees the file behind a slot before its number is used again.
-func closeSlot(s Slot) Call { return call(unix.SYS_CLOSE, "close", slot(s)) }
-
 // jump skips n calls: the way out of a chain of alternatives.
 func jump(n int) Call { return Call{Name: "skip", Into: NoSlot, Skip: uint8(n)} }
 
@@ -209,15 +206,7 @@ func newMount(m NewMount) []Call {
 	return append(cs,
 		call(unix.SYS_FSCONFIG, "fsconfig", slot(m.Work), flags(unix.FSCONFIG_CMD_CREATE, "CMD_CREATE"), null(), null(), num(0)),
 		call(unix.SYS_FSMOUNT, "fsmount", slot(m.Work), flags(unix.FSMOUNT_CLOEXEC, "CLOEXEC"),
-			flags(m.Attr, orZero(mount.AttrWords(m.Attr)))).into(m.Into),
-		closeSlot(m.Work))
-}
-
-func orZero(s string) string {
-	if s == "" {
-		return "0"
-	}
-	return s
+			Arg{N: m.Attr, Form: Attr}).into(m.Into))
 }
 
 func fsconfig(fs Slot, key, value string, isString bool) Call {
@@ -232,7 +221,6 @@ func writeFile(dir Slot, p string, data string, how uint64, tmp Slot) []Call {
 	return []Call{
 		openat2(dir, p, unix.O_WRONLY, 0, how).into(tmp),
 		write(tmp, data),
-		closeSlot(tmp),
 	}
 }
 

@@ -44,7 +44,7 @@ type EnterCgroup struct {
 func (s EnterCgroup) String() string { return "enter cgroup " + s.Name }
 
 // Calls implements Step.
-func (s EnterCgroup) Calls() []Call { return []Call{write(s.Door, "0"), closeSlot(s.Door)} }
+func (s EnterCgroup) Calls() []Call { return []Call{write(s.Door, "0")} }
 
 // Unshare makes namespaces that cannot be made at birth: a cgroup namespace
 // must be made inside the cgroup, a time namespace needs its offsets first.
@@ -68,7 +68,6 @@ func (EnterTime) Calls() []Call {
 	return []Call{
 		call(unix.SYS_OPENAT, "openat", cwd(), text("/proc/self/ns/time_for_children"), flags(unix.O_RDONLY|unix.O_CLOEXEC, "O_RDONLY")).into(Work),
 		call(unix.SYS_SETNS, "setns", slot(Work), flags(unix.CLONE_NEWTIME, "CLONE_NEWTIME")),
-		closeSlot(Work),
 	}
 }
 
@@ -287,7 +286,7 @@ func (s Mount) Calls() []Call {
 		how = noLinks
 	}
 	cs = append(cs, resolve(Root, s.To, s.IsDir, how, Temp, Target)...)
-	return append(cs, attach(Tree, Target), closeSlot(Target), closeSlot(Tree))
+	return append(cs, attach(Tree, Target))
 }
 
 // tree makes the detached mount with all its attributes, so that it is never
@@ -340,7 +339,7 @@ func (s MakeNode) Calls() []Call {
 	if s.UID|s.GID != 0 {
 		cs = append(cs, call(unix.SYS_FCHOWNAT, "fchownat", slot(Target), text(name), num(uint64(s.UID)), num(uint64(s.GID)), flags(unix.AT_SYMLINK_NOFOLLOW, "NOFOLLOW")))
 	}
-	return append(cs, closeSlot(Target))
+	return cs
 }
 
 // Symlink makes a link below the root; one that is there stays.
@@ -352,8 +351,7 @@ func (s Symlink) String() string { return "link " + s.Path + " → " + s.To }
 func (s Symlink) Calls() []Call {
 	dir, name := path.Split(s.Path)
 	return append(resolve(Root, dir, true, inRoot, Temp, Target),
-		call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(Target), text(name)).ok(unix.EEXIST),
-		closeSlot(Target))
+		call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(Target), text(name)).ok(unix.EEXIST))
 }
 
 // OpenNull keeps what hides things. The empty directory is attached below the
@@ -389,14 +387,11 @@ func (s Mask) Calls() []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
 	return []Call{
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
-		jump(7),
+		jump(4),
 		cloneTree(slot(Null), "", false, Tree),
-		attach(Tree, Target).ok(unix.EINVAL, unix.ENOTDIR).skip(3),
-		closeSlot(Tree),
+		attach(Tree, Target).ok(unix.EINVAL, unix.ENOTDIR).skip(2),
 		cloneTree(slot(Empty), "", false, Tree),
 		attach(Tree, Target),
-		closeSlot(Tree),
-		closeSlot(Target),
 	}
 }
 
@@ -410,12 +405,10 @@ func (s ReadOnly) Calls() []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
 	return []Call{
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
-		jump(5),
+		jump(3),
 		cloneTree(slot(Target), "", true, Tree),
 		setattr(Tree, true, unix.MOUNT_ATTR_RDONLY, 0, 0),
 		attach(Tree, Target),
-		closeSlot(Tree),
-		closeSlot(Target),
 	}
 }
 
@@ -433,7 +426,6 @@ func (s ReadOnlyTree) Calls() []Call {
 	return []Call{
 		openat2(Root, rel, unix.O_PATH, 0, inRoot).into(Target),
 		setattr(Target, false, unix.MOUNT_ATTR_RDONLY, 0, 0),
-		closeSlot(Target),
 	}
 }
 
@@ -499,9 +491,9 @@ func (s WriteSelf) Calls() []Call {
 	if s.Try {
 		open = open.ok(unix.EACCES, unix.EPERM).skip(1)
 		w = w.ok(unix.EACCES, unix.EPERM)
-		return []Call{open, jump(2), w, closeSlot(Work)}
+		return []Call{open, jump(1), w}
 	}
-	return []Call{open, w, closeSlot(Work)}
+	return []Call{open, w}
 }
 
 // Hostname sets the UTS names; an empty one is left alone.
@@ -542,7 +534,6 @@ func (LoopbackUp) Calls() []Call {
 	return []Call{
 		call(unix.SYS_SOCKET, "socket", flags(unix.AF_INET, "AF_INET"), flags(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, "SOCK_DGRAM"), num(0)).into(Work),
 		call(unix.SYS_IOCTL, "ioctl", slot(Work), flags(unix.SIOCSIFFLAGS, "SIOCSIFFLAGS"), blob(ifreq, "{lo IFF_UP|IFF_RUNNING}")),
-		closeSlot(Work),
 	}
 }
 

@@ -48,7 +48,7 @@ func (BindConsole) String() string { return "bind the terminal on /dev/console" 
 func (BindConsole) Calls() []Call {
 	cs := []Call{cloneTree(slot(Peer), "", false, Tree)}
 	cs = append(cs, resolve(Root, "/dev/console", false, inRoot, Temp, Target)...)
-	return append(cs, attach(Tree, Target), closeSlot(Target), closeSlot(Tree))
+	return append(cs, attach(Tree, Target))
 }
 
 // UseConsole makes the terminal the controlling one and stdin, stdout, stderr.
@@ -62,7 +62,7 @@ func (UseConsole) Calls() []Call {
 	for fd := range uint64(3) {
 		cs = append(cs, call(unix.SYS_DUP3, "dup3", slot(Peer), num(fd), num(0)))
 	}
-	return append(cs, closeSlot(Peer), closeSlot(Console))
+	return cs
 }
 
 // Umask sets the file mode mask.
@@ -335,7 +335,7 @@ func (s Seccomp) Calls() []Call {
 	prog := make([]byte, 16)
 	binary.NativeEndian.PutUint16(prog, uint16(len(s.Prog)))
 	arg := blob(prog, fmt.Sprintf("{%d instructions}", len(s.Prog)))
-	arg.Refs = []Ref{{Offset: 8, Target: code}}
+	arg.More = &More{Refs: []Ref{{Offset: 8, Target: code}}}
 	const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
 	return []Call{call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)}
 }
