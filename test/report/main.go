@@ -92,9 +92,9 @@ func (r *report) take(e event) {
 	case "build-output":
 		fmt.Fprint(r.w, e.Output)
 	case "output":
-		if e.Test != "" {
+		if e.Test != "" && !strings.HasPrefix(e.Output, "=== ") {
 			r.output[key] = append(r.output[key], e.Output)
-		} else if e.Output != "PASS\n" && e.Output != "FAIL\n" {
+		} else if e.Test == "" && e.Output != "PASS\n" && e.Output != "FAIL\n" {
 			fmt.Fprint(r.w, e.Output)
 		}
 	case "pass", "fail", "skip":
