@@ -1,7 +1,6 @@
 package oci
 
 import (
-	"encoding/json"
 	"errors"
 	"io"
 	"io/fs"
@@ -98,37 +97,6 @@ func readBounded(path string) ([]byte, error) {
 	return data, nil
 }
 
-// linuxSpec is the part of specs.Spec that this runtime reads. Package json
-// prepares itself for every type it can reach before it decodes the first
-// byte: leaving out other systems' halves the time.
-type linuxSpec struct {
-	Version     string            `json:"ociVersion"`
-	Process     *specs.Process    `json:"process"`
-	Root        *specs.Root       `json:"root"`
-	Hostname    string            `json:"hostname"`
-	Domainname  string            `json:"domainname"`
-	Mounts      []specs.Mount     `json:"mounts"`
-	Hooks       *specs.Hooks      `json:"hooks"`
-	Annotations map[string]string `json:"annotations"`
-	Linux       *specs.Linux      `json:"linux"`
-}
-
-func parseSpec(path string, data []byte) (*specs.Spec, error) {
-	var l linuxSpec
-	if err := json.Unmarshal(data, &l); err != nil {
-		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
-	}
-	s := specs.Spec{
-		Version: l.Version, Process: l.Process, Root: l.Root, Hostname: l.Hostname, Domainname: l.Domainname,
-		Mounts: l.Mounts, Hooks: l.Hooks, Annotations: l.Annotations, Linux: l.Linux,
-	}
-	major, _, ok := strings.Cut(s.Version, ".")
-	if !ok || major != "1" {
-		return nil, fault.New(fault.Invalid, "%s: ociVersion %q: this runtime knows version 1", path, s.Version)
-	}
-	return &s, checkSpec(path, &s)
-}
-
 // ReadProcess reads the file that exec --process names.
 func ReadProcess(path string) (*specs.Process, error) {
 	data, err := readBounded(path)
@@ -136,18 +104,6 @@ func ReadProcess(path string) (*specs.Process, error) {
 		return nil, err
 	}
 	return ParseProcess(path, data)
-}
-
-// ParseProcess decodes a process; path is for errors.
-func ParseProcess(path string, data []byte) (*specs.Process, error) {
-	var p specs.Process
-	if err := json.Unmarshal(data, &p); err != nil {
-		return nil, fault.New(fault.Invalid, "%s: %w", path, err)
-	}
-	if len(p.Args) == 0 {
-		return nil, fault.New(fault.Invalid, "%s: args: must name a program", path)
-	}
-	return &p, nil
 }
 
 // checkSpec makes sure of what everything else takes for granted.
