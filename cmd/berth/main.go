@@ -9,7 +9,6 @@ package main
 
 import (
 	"os"
-	"runtime/debug"
 
 	"github.com/berth-engine/berth/cmd/berth/cli"
 )
@@ -18,6 +17,5 @@ import (
 var version = "unknown"
 
 func main() {
-	debug.SetGCPercent(400) // a client lives for milliseconds
 	os.Exit(cli.Main(version, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
