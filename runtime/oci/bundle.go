@@ -121,18 +121,34 @@ func checkSpec(path string, s *specs.Spec) error {
 	return nil
 }
 
-// facts gathers what planning needs to know of the machine.
-func (b *Bundle) facts(m cgroup.Manager) plan.Facts {
+// facts gathers what planning needs to know of the machine and of the request.
+func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 	f := plan.Facts{
-		RootPath: b.Root,
-		LastCap:  kernel.LastCap(),
-		Arch:     runtime.GOARCH,
+		RootPath: b.Root, LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
+		SourceIsDir: b.sources(), Cgroups: cgroupViews(m),
+		Preserve: len(req.Preserve), AwaitStart: !req.Start, NoKeyring: req.NoKeyring,
+		ParentAt: parentPoints(b.Spec),
 	}
-	f.SourceIsDir = b.sources()
-	f.Cgroups = cgroupViews(m)
+	f.Doors, f.IntoCgroup = doors(m)
 	f.LowerAppend = slices.ContainsFunc(b.Mounts, func(m mount.Mount) bool { return m.Type == "overlay" }) && kernel.LowerAppend()
-	f.ParentAt = parentPoints(b.Spec)
+	if f.AwaitStart || len(startHooks(b.Spec, req)) > 0 {
+		f.ParentAt = append(f.ParentAt, plan.Ready)
+	}
 	return f
+}
+
+// doors names the v1 groups that the child enters by itself, and says whether
+// it is born in one of the unified tree.
+func doors(m cgroup.Manager) (names []string, unified bool) {
+	paths := m.Paths()
+	for name, dir := range paths {
+		if door := doorName(dir); name != "" && dir != paths[""] && !slices.Contains(names, door) {
+			names = append(names, door)
+		}
+	}
+	slices.Sort(names)
+	_, unified = paths[""]
+	return names, unified
 }
 
 // sources looks at what bind mounts bring in, and makes relative ones relative

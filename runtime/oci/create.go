@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -47,18 +48,21 @@ type Process struct {
 
 // creation is a container in the making.
 type creation struct {
-	r      *Runtime
-	req    *CreateRequest
-	spec   *specs.Spec
-	cg     cgroup.Manager
-	plan   *plan.Plan
-	prog   *launch.Program
-	open   []*os.File // answers to the plan's inputs
-	own    []*os.File // those of them that are ours to close
-	st     *State
-	proc   Process
-	undo   *cleanup.Stack
-	hooked bool // a hook has run: the poststop hooks must
+	r    *Runtime
+	req  *CreateRequest
+	spec *specs.Spec
+	cg   cgroup.Manager
+	plan *plan.Plan
+	prog *launch.Program
+	open []*os.File // answers to the plan's inputs
+	own  []*os.File // those of them that are ours to close
+	st   *State
+	proc Process
+	undo *cleanup.Stack
+
+	groupsMade func() error // waits for the groups
+	cgroupDir  *os.File     // the one of the unified tree
+	hooked     bool         // a hook has run: the poststop hooks must
 }
 
 // Create makes a container and, with Start, runs it. When it fails nothing of
@@ -141,9 +145,9 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 		return err
 	}
 	c.announce()
-	// Groups with processes belong to somebody else: Create will refuse them,
-	// and a record would give them to whoever deletes us.
-	if pids, err := c.cg.Pids(); err == nil && len(pids) == 0 {
+	// Groups that are there already may be somebody else's: Create may refuse
+	// them, and a record would give them to whoever deletes us.
+	if !anyExists(c.cg.Paths()) {
 		if err := c.r.save(c.st); err != nil {
 			return err
 		}
@@ -152,15 +156,28 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if c.spec.Linux != nil {
 		limits = c.spec.Linux.Resources
 	}
-	if err := c.cg.Create(limits); err != nil {
-		return err
-	}
+	// The kernel makes the groups while we plan what happens in them.
+	made := make(chan error, 1)
+	go func() { made <- c.cg.Create(limits) }()
+	c.groupsMade = sync.OnceValue(func() error { return <-made })
 	c.undo.Add(func() error {
+		if c.groupsMade() != nil {
+			return nil // Create has undone what it did
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return errors.Join(c.cg.Kill(), c.cg.Remove(ctx))
 	})
 	return nil
+}
+
+func anyExists(paths map[string]string) bool {
+	for _, dir := range paths {
+		if _, err := os.Lstat(dir); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // groups are a container's cgroups: where its specification says, or of its
@@ -191,30 +208,8 @@ func (c *creation) announce() {
 func (c *creation) compile(context.Context) error {
 	b := c.req.Bundle
 	setHome(c.spec.Process, b.Root)
-	f := b.facts(c.cg)
-	f.Preserve = len(c.req.Preserve)
-	f.AwaitStart = !c.req.Start
-	f.NoKeyring = c.req.NoKeyring
-	if f.AwaitStart || len(c.startHooks()) > 0 {
-		f.ParentAt = append(f.ParentAt, plan.Ready)
-	}
-	doors, err := c.cg.Doors()
-	if err != nil {
-		return err
-	}
-	c.own = append(c.own, doors...)
-	for _, d := range doors {
-		f.Doors = append(f.Doors, doorName(d.Name()))
-	}
-	dir, err := c.cg.Dir()
-	if err != nil {
-		return err
-	}
-	if dir != nil {
-		f.IntoCgroup = true
-		c.own = append(c.own, dir)
-	}
-	if c.plan, err = plan.Compile(c.spec, b.Mounts, f); err != nil {
+	var err error
+	if c.plan, err = plan.Compile(c.spec, b.Mounts, b.facts(c.cg, c.req)); err != nil {
 		return err
 	}
 	c.prog, err = launch.Assemble(c.plan)
@@ -231,7 +226,7 @@ func doorName(path string) string {
 func (c *creation) launch(ctx context.Context) error {
 	o := launch.Options{Files: c.open, At: func(p plan.Point, child *launch.Process) error { return c.at(ctx, p, child) }}
 	if c.plan.Clone.IntoCgroup {
-		o.Cgroup = c.own[len(c.doors())]
+		o.Cgroup = c.cgroupDir
 	}
 	if !c.req.Start {
 		o.Report = c.r.report(c.req.ID)

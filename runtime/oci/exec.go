@@ -177,7 +177,11 @@ func (r *Runtime) launchJoin(ctx context.Context, pl *plan.Plan, s *State, stdio
 		case "preserve":
 			files = append(files, x.preserve[n])
 		case "cgroup":
-			files = append(files, x.doors[n])
+			door, err := findDoor(x.doors, rest)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, door)
 		case "pidfd":
 			fd, err := r.pidfd(s)
 			if err != nil {

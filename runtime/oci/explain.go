@@ -26,29 +26,12 @@ func Explain(w io.Writer, id string, b *Bundle, o plan.ExplainOptions) error {
 		return err
 	}
 	setHome(b.Spec.Process, b.Root)
-	f := b.facts(m)
-	f.Doors, f.IntoCgroup = explainDoors(m)
+	f := b.facts(m, &CreateRequest{Start: true})
 	p, err := plan.Compile(b.Spec, b.Mounts, f)
 	if err != nil {
 		return err
 	}
 	return p.Explain(w, o)
-}
-
-// explainDoors names the groups without making them.
-func explainDoors(m cgroup.Manager) (doors []string, unified bool) {
-	paths := m.Paths()
-	seen := map[string]bool{}
-	for name, dir := range paths {
-		if name == "" || dir == paths[""] || seen[dir] {
-			continue
-		}
-		seen[dir] = true
-		doors = append(doors, doorName(dir))
-	}
-	slices.Sort(doors)
-	_, unified = paths[""]
-	return doors, unified
 }
 
 func explainCgroup(w io.Writer, m cgroup.Manager, s *specs.Spec, v cgroup.Version) error {

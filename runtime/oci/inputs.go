@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/runtime/plan"
 )
 
 // inputs opens what the plan asks for.
 func (c *creation) inputs(context.Context) error {
+	if err := c.openGroups(); err != nil {
+		return err
+	}
 	for _, in := range c.plan.Inputs {
 		f, err := c.input(in.What)
 		if err != nil {
@@ -31,8 +33,7 @@ func (c *creation) input(what string) (*os.File, error) {
 		n, err := strconv.Atoi(rest)
 		return c.req.Preserve[n], err
 	case "cgroup":
-		n, err := strconv.Atoi(rest)
-		return c.own[n], err
+		return findDoor(c.own, rest)
 	}
 	var f *os.File
 	var err error
@@ -62,15 +63,30 @@ func stdioNumber(name string) int {
 	return 2
 }
 
-// doors are the inputs named cgroup:N; the unified directory follows them in own.
-func (c *creation) doors() []plan.Input {
-	var doors []plan.Input
-	for _, in := range c.plan.Inputs {
-		if strings.HasPrefix(in.What, "cgroup:") {
-			doors = append(doors, in)
+// openGroups opens the groups, which are there by now.
+func (c *creation) openGroups() error {
+	if err := c.groupsMade(); err != nil {
+		return err
+	}
+	doors, err := c.cg.Doors()
+	if err != nil {
+		return err
+	}
+	c.own = append(c.own, doors...)
+	if c.cgroupDir, err = c.cg.Dir(); err == nil && c.cgroupDir != nil {
+		c.own = append(c.own, c.cgroupDir)
+	}
+	return err
+}
+
+// findDoor returns the tasks file of a hierarchy.
+func findDoor(doors []*os.File, name string) (*os.File, error) {
+	for _, d := range doors {
+		if doorName(d.Name()) == name {
+			return d, nil
 		}
 	}
-	return doors
+	return nil, fault.New(fault.Internal, "no group in hierarchy %s", name)
 }
 
 func closeFiles(files []*os.File) {

@@ -35,17 +35,17 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		return c.rooted(ctx, child)
 	case plan.Ready:
 		c.st.Status = specs.StateCreated
-		return c.r.startContainer(ctx, c.st, c.spec, c.startHooks())
+		return c.r.startContainer(ctx, c.st, c.spec, startHooks(c.spec, c.req))
 	}
 	return nil
 }
 
 // startHooks are the startContainer hooks if they are for Create to run.
-func (c *creation) startHooks() []specs.Hook {
-	if !c.req.Start || c.spec.Hooks == nil {
+func startHooks(s *specs.Spec, req *CreateRequest) []specs.Hook {
+	if !req.Start || s.Hooks == nil {
 		return nil
 	}
-	return c.spec.Hooks.StartContainer
+	return s.Hooks.StartContainer
 }
 
 // born notes the process that is to be the payload; it runs already.

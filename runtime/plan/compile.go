@@ -211,8 +211,8 @@ func (c *compiler) take() Slot {
 
 func (c *compiler) inputs() error {
 	c.plan.Inputs = stdio(c.facts.Preserve)
-	for i := range c.facts.Doors {
-		c.input("cgroup:"+strconv.Itoa(i), c.take())
+	for _, name := range c.facts.Doors {
+		c.input("cgroup:"+name, c.take())
 	}
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
@@ -240,8 +240,8 @@ func stdio(preserve int) []Input {
 
 func (c *compiler) phaseJoin() error {
 	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart}}
-	for i, name := range c.facts.Doors {
-		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + strconv.Itoa(i)), name})
+	for _, name := range c.facts.Doors {
+		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + name), name})
 	}
 	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})

@@ -25,7 +25,7 @@ type Clone struct {
 
 // Input is a file that the parent opens and the child finds under number FD.
 // What names it for whoever opens it: "stdin", "stdout", "stderr",
-// "preserve:N", "cgroup:N", "ns:PATH", "pidfd", "start".
+// "preserve:N", "cgroup:NAME", "ns:PATH", "pidfd", "start".
 type Input struct {
 	What string
 	FD   int

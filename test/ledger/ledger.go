@@ -55,15 +55,26 @@ func Left(before Snapshot, s Scope) []string {
 func Diff(before, after Snapshot) []string {
 	had := make(map[string]int, len(before))
 	for _, line := range before {
-		had[line]++
+		had[identity(line)]++
 	}
 	var added []string
 	for _, line := range after {
-		if had[line]--; had[line] < 0 {
+		id := identity(line)
+		if had[id]--; had[id] < 0 {
 			added = append(added, line)
 		}
 	}
 	return added
+}
+
+// identity is what makes a line the same thing at another time: a process may
+// execute something else and so change its name and words, not its number.
+func identity(line string) string {
+	if rest, ok := strings.CutPrefix(line, "process "); ok {
+		pid, _, _ := strings.Cut(rest, " ")
+		return "process " + pid
+	}
+	return line
 }
 
 // Take looks at the machine.
