@@ -75,10 +75,11 @@ func (c *Containers) explain(ctx context.Context, dir string, calls bool, w io.W
 	if err != nil {
 		return err
 	}
-	args := []string{"explain", dir}
+	args := []string{"explain", "--create"} // as monitors ask for it
 	if calls {
-		args = []string{"explain", "--calls", dir}
+		args = append(args, "--calls")
 	}
+	args = append(args, dir)
 	var stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Stdout, cmd.Stderr = w, &stderr

@@ -190,6 +190,7 @@ func cmdSpec(a *app) func() (int, error) {
 
 func cmdExplain(a *app) func() (int, error) {
 	calls := a.flags.Bool("calls", false, "print the system calls of each step")
+	create := a.flags.Bool("create", false, "as create and start do it, in two steps, in place of run")
 	return func() (int, error) {
 		dir := "."
 		if len(a.args) == 1 {
@@ -199,7 +200,7 @@ func cmdExplain(a *app) func() (int, error) {
 		if err != nil {
 			return 1, err
 		}
-		return 0, oci.Explain(a.stdout, "ID", b, plan.ExplainOptions{Calls: *calls})
+		return 0, oci.Explain(a.stdout, oci.CreateRequest{ID: "ID", Bundle: b, Start: !*create}, plan.ExplainOptions{Calls: *calls})
 	}
 }
 

@@ -206,14 +206,19 @@ func (c *creation) announce() {
 }
 
 func (c *creation) compile(context.Context) error {
-	b := c.req.Bundle
-	setHome(c.spec.Process, b.Root)
 	var err error
-	if c.plan, err = plan.Compile(c.spec, b.Mounts, b.facts(c.cg, c.req)); err != nil {
+	if c.plan, err = compile(c.req, c.cg); err != nil {
 		return err
 	}
 	c.prog, err = launch.Assemble(c.plan)
 	return err
+}
+
+// compile makes the plan that Create runs and Explain prints.
+func compile(req *CreateRequest, m cgroup.Manager) (*plan.Plan, error) {
+	b := req.Bundle
+	setHome(b.Spec.Process, b.Root)
+	return plan.Compile(b.Spec, b.Mounts, b.facts(m, req))
 }
 
 // doorName is the hierarchy in ".../HIERARCHY/GROUP/tasks", for people.

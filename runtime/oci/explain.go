@@ -11,23 +11,22 @@ import (
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
-// Explain prints what Create and Start would do with a bundle: the files that
-// make the cgroup's limits, then the plan of the child.
-func Explain(w io.Writer, id string, b *Bundle, o plan.ExplainOptions) error {
+// Explain prints what Create would do with a request: the files that make the
+// cgroup's limits, then the plan of the child, which is compiled as Create does.
+func Explain(w io.Writer, req CreateRequest, o plan.ExplainOptions) error {
 	layout, err := cgroup.Detect()
 	if err != nil {
 		return err
 	}
-	m, err := groups(id, b.Spec)
+	spec := req.Bundle.Spec
+	m, err := groups(req.ID, spec)
 	if err != nil {
 		return err
 	}
-	if err := explainCgroup(w, m, b.Spec, layout.Version); err != nil {
+	if err := explainCgroup(w, m, spec, layout.Version); err != nil {
 		return err
 	}
-	setHome(b.Spec.Process, b.Root)
-	f := b.facts(m, &CreateRequest{Start: true})
-	p, err := plan.Compile(b.Spec, b.Mounts, f)
+	p, err := compile(&req, m)
 	if err != nil {
 		return err
 	}
