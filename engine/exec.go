@@ -17,6 +17,7 @@ import (
 	"github.com/berth-engine/berth/engine/detach"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/merged"
 )
 
 // ExecRequest asks for a further process in a running container.
@@ -107,12 +108,12 @@ func (c *Containers) process(records *container.Store, rec *container.Container,
 
 // changeUser makes p run as another user of the container's own files.
 func changeUser(p *specs.Process, rec *container.Container, s container.Status, q ExecRequest) error {
-	t, err := openTree(nil, filepath.Join("/proc", strconv.Itoa(s.Pid), "root"))
+	t, err := merged.Open(nil, filepath.Join("/proc", strconv.Itoa(s.Pid), "root"))
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	passwd, group, err := t.userFiles()
+	defer t.Close()
+	passwd, group, err := userFiles(t)
 	if err != nil {
 		return err
 	}

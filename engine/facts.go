@@ -16,6 +16,7 @@ import (
 	"github.com/berth-engine/berth/image"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/merged"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/seccomp"
 )
@@ -111,12 +112,12 @@ func capsOf(hex string) []string {
 
 // userFact resolves the user in the files of the container's own root.
 func (r *rooms) userFact(h *bundle.Host, b *parts, rec *container.Container, img *image.Image) error {
-	t, err := openTree(b.rootfs, h.Rootfs)
+	t, err := merged.Open(b.rootfs, h.Rootfs)
 	if err != nil {
 		return err
 	}
-	defer t.close()
-	passwd, group, err := t.userFiles()
+	defer t.Close()
+	passwd, group, err := userFiles(t)
 	if err != nil {
 		return err
 	}

@@ -19,10 +19,11 @@ $sync  = golang.org/x/sync/errgroup
 # Stones: the standard library, x/sys and fault.
 internal/fault:
 internal/rules:
+internal/merged: internal/fault internal/mount internal/under $sys
 internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.
-$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under
+$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under internal/merged
 runtime/seccomp: internal/fault $spec
 runtime/cgroup:  $stones $spec $sys github.com/cilium/ebpf/...
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup

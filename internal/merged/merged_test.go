@@ -1,4 +1,4 @@
-package engine
+package merged
 
 import (
 	"errors"
@@ -31,9 +31,9 @@ func TestLayerDirs(t *testing.T) {
 	}
 }
 
-// TestTreeReadFile builds layers and compares what is read with what an
+// TestReadFile builds layers and compares what is read with what an
 // overlay of them would show.
-func TestTreeReadFile(t *testing.T) {
+func TestReadFile(t *testing.T) {
 	fixture.Root(t) // whiteouts are device nodes
 	type layer func(t *testing.T, dir string)
 	file := func(name, text string) layer {
@@ -102,10 +102,10 @@ func TestTreeReadFile(t *testing.T) {
 				dirs = append(dirs, dir)
 			}
 			opts = "lowerdir=" + dirs[0] + ":" + dirs[1]
-			tr, err := openTree([]mount.Mount{{Type: "overlay", Options: []string{opts}}}, "")
+			tr, err := Open([]mount.Mount{{Type: "overlay", Options: []string{opts}}}, "")
 			must(t, err)
-			defer tr.close()
-			got, err := tr.readFile("/etc/passwd", 100)
+			defer tr.Close()
+			got, err := tr.ReadFile("/etc/passwd", 100)
 			if tt.want == none {
 				if err == nil {
 					t.Fatalf("read %q, want an error", got)
@@ -119,18 +119,35 @@ func TestTreeReadFile(t *testing.T) {
 	}
 }
 
-func TestTreeReadFileBounded(t *testing.T) {
+func TestReadFileBounded(t *testing.T) {
 	dir := t.TempDir()
 	must(t, os.MkdirAll(filepath.Join(dir, "etc"), 0o755))
 	must(t, os.WriteFile(filepath.Join(dir, "etc/passwd"), make([]byte, 200), 0o644))
-	tr, err := openTree(nil, dir)
+	tr, err := Open(nil, dir)
 	must(t, err)
-	defer tr.close()
-	if _, err := tr.readFile("/etc/passwd", 100); err == nil {
+	defer tr.Close()
+	if _, err := tr.ReadFile("/etc/passwd", 100); err == nil {
 		t.Error("a file over the limit was read")
 	}
-	if _, err := tr.readFile("/etc/nosuch", 100); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := tr.ReadFile("/etc/nosuch", 100); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: %v", err)
+	}
+}
+
+func TestHead(t *testing.T) {
+	dir := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(dir, "tool"), []byte("#!/bin/sh\necho"), 0o644))
+	tr, err := Open(nil, dir)
+	must(t, err)
+	defer tr.Close()
+	for _, n := range []int64{9, 100} {
+		got, err := tr.Head("/tool", n)
+		if want := "#!/bin/sh\necho"; err != nil || string(got) != want[:min(int(n), len(want))] {
+			t.Errorf("first %d bytes: %q, %v", n, got, err)
+		}
+	}
+	if got, err := tr.Head("/", 9); err == nil {
+		t.Errorf("of a directory: %q", got)
 	}
 }
 
