@@ -238,7 +238,8 @@ func (c *creation) launch(ctx context.Context) error {
 	}
 	child, err := launch.Start(ctx, c.prog, o)
 	if err != nil {
-		return explainExec(c.spec.Process, err)
+		b := c.req.Bundle
+		return explainExec(site{b.Mounts, b.Root, c.spec.Mounts}, c.spec.Process, err)
 	}
 	c.proc.Pid, c.proc.Pidfd = child.Pid, child.Pidfd
 	c.undo.Add(func() error {

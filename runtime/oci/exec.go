@@ -94,7 +94,7 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 		if proc.Console != nil {
 			proc.Console.Close()
 		}
-		return nil, explainExec(req.Process, err)
+		return nil, explainExec(siteIn(s), req.Process, err)
 	}
 	return finishExec(req, child, &proc)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
-// explainExec says more about a payload that could not be executed.
-func explainExec(p *specs.Process, err error) error {
+// explainExec says more about a payload that could not be executed at a site.
+func explainExec(at site, p *specs.Process, err error) error {
 	var step *launch.StepError
 	if !errors.As(err, &step) {
 		return err
@@ -21,7 +21,7 @@ func explainExec(p *specs.Process, err error) error {
 	case plan.FindExecutable:
 		return execError(s.Name, len(s.Paths) > 1, step.Errno, err)
 	case plan.Exec:
-		return explainErrno(p.Args[0], step.Errno, err)
+		return explainErrno(at, p, step.Errno, err)
 	}
 	return err
 }
@@ -47,9 +47,14 @@ const (
 )
 
 // explainErrno explains a failed execve(2) of a program that was found before.
-func explainErrno(name string, errno, err error) error {
+func explainErrno(at site, p *specs.Process, errno, err error) error {
+	name := p.Args[0]
 	if errors.Is(errno, unix.ENOENT) {
-		return &ExecError{fault.New(fault.NotFound, "exec %s: no such file or directory: the file is there, but the interpreter that its first line or its ELF header names is not: %w", name, err), codeNotFound}
+		why := at.why(p)
+		if why == "" {
+			why = "the file is there, but the interpreter that its first line or its ELF header names is not"
+		}
+		return &ExecError{fault.New(fault.NotFound, "exec %s: %s: %w", name, why, err), codeNotFound}
 	}
 	return execError(name, false, errno, err)
 }

@@ -140,7 +140,7 @@ func (r *Runtime) createContainer(ctx context.Context, s *State, hooks []specs.H
 		}
 		child, err := r.launchJoin(ctx, pl, s, [3]*os.File{stdin, os.Stderr, os.Stderr}, nil, nil)
 		if err != nil {
-			return nil, explainExec(p, err)
+			return nil, explainExec(siteIn(s), p, err)
 		}
 		return &Process{Pid: child.Pid, Pidfd: child.Pidfd}, nil
 	})

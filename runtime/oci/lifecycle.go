@@ -162,7 +162,8 @@ func (r *Runtime) execFailure(s *State) error {
 	if errno == 0 {
 		return nil
 	}
-	return explainErrno(s.Program, errno, errno)
+	at, p := r.siteOf(s)
+	return explainErrno(at, p, errno, errno)
 }
 
 // Kill sends a signal to the container's process, or with all to every process

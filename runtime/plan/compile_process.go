@@ -231,7 +231,7 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 		OnlyFDs{First: 3 + f.Preserve, Start: f.AwaitStart},
 		Umask{0o022},
 		Chdir{p.Cwd, true, makeCwd},
-		FindExecutable{p.Args[0], executables(p)},
+		FindExecutable{p.Args[0], Executables(p)},
 		Umask{umask},
 	}
 	// Before the parent's answer: once it has given that, it may end at any
@@ -246,8 +246,8 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 	return steps
 }
 
-// executables are the paths that args[0] may be, in the order of PATH.
-func executables(p *specs.Process) []string {
+// Executables are the paths that args[0] may be, in the order of PATH.
+func Executables(p *specs.Process) []string {
 	name := p.Args[0]
 	if strings.Contains(name, "/") {
 		return []string{name}
@@ -391,5 +391,5 @@ func (c *compiler) phaseExec() error {
 }
 
 func execStep(p *specs.Process) Step {
-	return Exec{Paths: executables(p), Args: p.Args, Env: p.Env}
+	return Exec{Paths: Executables(p), Args: p.Args, Env: p.Env}
 }
