@@ -1,9 +1,10 @@
 package container
 
 import (
-	"crypto/rand"
 	"encoding/hex"
 	"strings"
+
+	"github.com/berth-engine/berth/internal/kernel"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -23,7 +24,7 @@ const maxName = 128
 func NewID() string {
 	var b [IDLen / 2]byte
 	for {
-		rand.Read(b[:]) // never fails: crypto/rand aborts the program instead
+		kernel.Random(b[:])
 		id := hex.EncodeToString(b[:])
 		if strings.ContainsAny(id[:ShortLen], "abcdef") {
 			return id

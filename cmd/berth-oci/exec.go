@@ -69,7 +69,8 @@ func (a *app) exec(e *execFlags) (int, error) {
 	if req.Console, err = e.console(req.Process, e.detach); err != nil {
 		return 0, err
 	}
-	fg := newForeground(req.Process.Terminal && req.Console == nil)
+	fg := newForeground()
+	fg.catch(req.Process.Terminal && req.Console == nil)
 	defer fg.restore()
 	p, err := a.rt.Exec(context.Background(), req)
 	if err != nil || e.detach {

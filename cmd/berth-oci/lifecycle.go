@@ -123,6 +123,8 @@ func cmdRun(a *app) func() (int, error) {
 	a.flags.BoolVar(&m.keep, "keep", false, "keep the stopped container")
 	a.flags.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
 	return func() (int, error) {
+		a.rt.Warm()
+		fg := newForeground()
 		req, err := m.request(a, a.args[0])
 		if err != nil {
 			return 1, err
@@ -131,13 +133,13 @@ func cmdRun(a *app) func() (int, error) {
 		if req.Console, err = m.console(req.Bundle.Spec.Process, m.detach); err != nil {
 			return 1, err
 		}
-		return a.run(req, &m)
+		return a.run(req, &m, fg)
 	}
 }
 
 // run is the foreground: signals go to the payload, its status is ours.
-func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
-	fg := newForeground(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
+func (a *app) run(req oci.CreateRequest, m *makeFlags, fg *foreground) (int, error) {
+	fg.catch(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
 	defer fg.restore()
 	p, err := a.rt.Create(context.Background(), req)
 	if err != nil {
@@ -181,19 +183,29 @@ func sendMaster(path string, master *os.File) error {
 
 // foreground passes signals, and serves the terminal if there is one.
 type foreground struct {
-	signals chan os.Signal
-	tty     *terminal
+	signals  chan os.Signal
+	catching chan struct{}
+	tty      *terminal
 }
 
-func newForeground(tty bool) *foreground {
-	fg := &foreground{signals: make(chan os.Signal, 128)}
-	// Each signal costs two switches of threads, so the rest follows in
-	// forward, while the container is being made.
-	signal.Notify(fg.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+// newForeground begins to catch what would end us. Each signal costs two
+// switches of threads: it is done beside the reading of the bundle, and the
+// signals that do not matter before the payload runs follow in forward.
+func newForeground() *foreground {
+	fg := &foreground{signals: make(chan os.Signal, 128), catching: make(chan struct{})}
+	go func() {
+		signal.Notify(fg.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
+		close(fg.catching)
+	}()
+	return fg
+}
+
+// catch returns when signals are caught; call it before anything is made.
+func (fg *foreground) catch(tty bool) {
+	<-fg.catching
 	if tty {
 		fg.tty = &terminal{}
 	}
-	return fg
 }
 
 func (fg *foreground) restore() {

@@ -4,5 +4,6 @@
 //	StartTicks, Alive   a pid and its start time name one process for ever
 //	BootID              numbers from an earlier boot mean nothing
 //	LastCap             capabilities this kernel has
+//	Random              bytes for identifiers
 //	LowerAppend         overlay takes its layers one by one
 package kernel

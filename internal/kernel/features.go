@@ -50,3 +50,16 @@ func Version() [2]int {
 	b, _ := strconv.Atoi(minor)
 	return [2]int{a, b}
 }
+
+// Random fills b with random bytes. Package crypto/rand does the same with
+// more guarantees than an identifier needs, and takes time at every start of a
+// program that imports it.
+func Random(b []byte) {
+	for len(b) > 0 {
+		n, err := unix.Getrandom(b, 0)
+		if err != nil && err != unix.EINTR {
+			panic("kernel: no random bytes: " + err.Error()) // since Linux 3.17 there are always some
+		}
+		b = b[max(n, 0):]
+	}
+}

@@ -17,7 +17,6 @@ import (
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
@@ -128,7 +127,7 @@ func (c *creation) reserve(context.Context) error {
 	} else if err != nil {
 		return err
 	}
-	c.undo.Add(func() error { return under.RemoveTree(dir) })
+	c.undo.Add(func() error { return c.r.forget(c.req.ID) })
 	if err := os.WriteFile(c.r.config(c.req.ID), c.req.Bundle.text, 0o600); err != nil {
 		return err
 	}
@@ -141,7 +140,11 @@ func (c *creation) reserve(context.Context) error {
 // makeCgroup makes the groups. Where they will be is recorded before, so that
 // they can be removed even if we are killed half-way.
 func (c *creation) makeCgroup(context.Context) (err error) {
-	if c.cg, err = groups(c.req.ID, c.spec); err != nil {
+	layout, err := c.r.machine()
+	if err != nil {
+		return err
+	}
+	if c.cg, err = groups(layout, c.req.ID, c.spec); err != nil {
 		return err
 	}
 	c.announce()
@@ -182,11 +185,7 @@ func anyExists(paths map[string]string) bool {
 
 // groups are a container's cgroups: where its specification says, or of its
 // name below the runtime's own.
-func groups(id string, s *specs.Spec) (cgroup.Manager, error) {
-	layout, err := cgroup.Detect()
-	if err != nil {
-		return nil, err
-	}
+func groups(layout *cgroup.Layout, id string, s *specs.Spec) (cgroup.Manager, error) {
 	if s.Linux != nil && s.Linux.CgroupsPath != "" {
 		return layout.Manager(s.Linux.CgroupsPath)
 	}
@@ -254,10 +253,7 @@ func (c *creation) launch(ctx context.Context) error {
 
 // record writes what later commands need. The container exists from here on.
 func (c *creation) record(context.Context) error {
-	if err := c.born(c.proc.Pid); err != nil { // another, if a pid namespace was joined
-		return err
-	}
-	return c.r.save(c.st)
+	return c.born(c.proc.Pid) // another, if a pid namespace was joined
 }
 
 func (c *creation) pidFile(context.Context) error {

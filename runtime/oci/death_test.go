@@ -119,7 +119,12 @@ func TestKilledCreator(t *testing.T) {
 			wantError(t, p.Delete(t.Context(), p.id, false), "interrupted")
 		case err != nil:
 			t.Errorf("%s: %v", step, err)
-		case step == "pid file" || step == "poststart": // it is there already
+		case step == "born" || step == "rooted" || step == "ready": // it is on record, and ends with its creator
+			poll(t, step+": the end of the child", func() bool {
+				s, err := p.State(p.id)
+				return err == nil && s.Status == specs.StateStopped
+			})
+		case step == "record" || step == "pid file" || step == "poststart": // it is there already
 			if s.Status != specs.StateCreated {
 				t.Errorf("%s: status %s", step, s.Status)
 			}

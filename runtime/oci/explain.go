@@ -19,7 +19,7 @@ func Explain(w io.Writer, req CreateRequest, o plan.ExplainOptions) error {
 		return err
 	}
 	spec := req.Bundle.Spec
-	m, err := groups(req.ID, spec)
+	m, err := groups(layout, req.ID, spec)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
 )
 
@@ -298,7 +297,7 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	}
 	spec, err := r.hooked(s)
 	// The record goes first: a hook that looks finds the container deleted.
-	if rerr := under.RemoveTree(r.dir(id)); rerr != nil {
+	if rerr := r.forget(id); rerr != nil {
 		return rerr
 	}
 	if err != nil {
@@ -317,7 +316,7 @@ func (r *Runtime) removeRest(id string) error {
 	if _, err := os.Lstat(r.dir(id)); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return under.RemoveTree(r.dir(id))
+	return r.forget(id)
 }
 
 // end makes sure that no process is left and removes the groups.

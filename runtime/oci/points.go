@@ -48,7 +48,8 @@ func startHooks(s *specs.Spec, req *CreateRequest) []specs.Hook {
 	return s.Hooks.StartContainer
 }
 
-// born notes the process that is to be the payload; it runs already.
+// born records the process that is to be the payload; it is busy already, so
+// the writing costs no time of the start.
 func (c *creation) born(pid int) error {
 	if c.st.Pid == pid {
 		return nil
@@ -59,7 +60,7 @@ func (c *creation) born(pid int) error {
 	}
 	c.proc.StartTicks = ticks
 	c.st.Pid, c.st.StartTicks, c.st.Boot = pid, ticks, kernel.BootID()
-	return nil
+	return c.r.save(c.st)
 }
 
 func (c *creation) rooted(ctx context.Context, child *launch.Process) error {

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -15,6 +17,7 @@ import (
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
 )
 
@@ -25,6 +28,37 @@ type Runtime struct {
 	Warn func(err error)
 	// seam lets a test fail, or die, before a step of Create.
 	seam func(step string) error
+
+	mu   sync.Mutex
+	kept map[string]State // what this process has recorded, by id
+
+	layout func() (*cgroup.Layout, error) // set by Warm
+}
+
+// Warm looks at the machine's cgroups in the background, for a Create that is
+// to come soon.
+func (r *Runtime) Warm() {
+	type result struct {
+		layout *cgroup.Layout
+		err    error
+	}
+	found := make(chan result, 1)
+	go func() {
+		l, err := cgroup.Detect()
+		found <- result{l, err}
+	}()
+	r.layout = sync.OnceValues(func() (*cgroup.Layout, error) {
+		f := <-found
+		return f.layout, f.err
+	})
+}
+
+// machine is the layout of the machine's cgroups.
+func (r *Runtime) machine() (*cgroup.Layout, error) {
+	if r.layout != nil {
+		return r.layout()
+	}
+	return cgroup.Detect()
 }
 
 func (r *Runtime) reach(step string) error {
@@ -75,8 +109,7 @@ func (r *Runtime) State(id string) (*State, error) {
 	if err := CheckID(id); err != nil {
 		return nil, err
 	}
-	var s State
-	err := disk.ReadJSON(r.stateFile(id), &s)
+	s, err := r.load(id)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if _, serr := os.Stat(r.dir(id)); serr == nil {
@@ -94,6 +127,19 @@ func (r *Runtime) State(id string) (*State, error) {
 		s.Pid = 0
 	}
 	return &s, nil
+}
+
+// load reads a record. Records do not change once they have their process, so
+// the one that this process wrote needs no reading, only to be there still.
+func (r *Runtime) load(id string) (s State, err error) {
+	r.mu.Lock()
+	s, ok := r.kept[id]
+	r.mu.Unlock()
+	if ok {
+		_, err = os.Lstat(r.stateFile(id))
+		return s, err
+	}
+	return s, disk.ReadJSON(r.stateFile(id), &s)
 }
 
 // StatePaused is runc's status for a frozen container; the specification has
@@ -124,7 +170,32 @@ func (s *State) alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.Boot) 
 func rootOf(s *State) string { return "/proc/" + strconv.Itoa(s.Pid) + "/root" }
 
 func (r *Runtime) save(s *State) error {
-	return disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false)
+	if err := disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.kept == nil {
+		r.kept = map[string]State{}
+	}
+	r.kept[s.ID] = *s
+	return nil
+}
+
+// forget removes a container's directory and what is known of it.
+func (r *Runtime) forget(id string) error {
+	r.mu.Lock()
+	delete(r.kept, id)
+	r.mu.Unlock()
+	for _, file := range []string{r.stateFile(id), r.config(id), r.report(id), r.startFile(id)} {
+		if err := syscall.Unlink(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+	}
+	if syscall.Rmdir(r.dir(id)) == nil {
+		return nil
+	}
+	return under.RemoveTree(r.dir(id)) // something else is in it
 }
 
 // List returns all containers, oldest first. An entry that cannot be read is
