@@ -89,9 +89,10 @@ func (r *rooms) openTrees() (*snapshot.Store, error) {
 	dir := filepath.Join(r.cfg.Root, "snapshots")
 	d, err := overlay.New(dir)
 	if err != nil {
-		return nil, err
+		return nil, notOurs(err)
 	}
-	return snapshot.Open(dir, d)
+	s, err := snapshot.Open(dir, d)
+	return s, notOurs(err)
 }
 
 func (r *rooms) openImages() (*image.Store, error) {
@@ -106,20 +107,21 @@ func (r *rooms) openRecords() (*container.Store, error) {
 	if err := r.makeRoot(); err != nil {
 		return nil, err
 	}
-	return container.Open(r.cfg.Root)
+	s, err := container.Open(r.cfg.Root)
+	return s, notOurs(err)
 }
 
-// makeRoot makes the root directory; a refusal says what to do.
+// makeRoot makes the root directory.
 func (r *rooms) makeRoot() error {
-	err := os.MkdirAll(r.cfg.Root, 0o711)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, fs.ErrPermission):
+	return notOurs(fault.Op("engine.open", r.cfg.Root, os.MkdirAll(r.cfg.Root, 0o711)))
+}
+
+// notOurs adds to the refusal of a directory what to do about it.
+func notOurs(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
 		return fault.New(fault.Denied, "%w: run berth as root, or give it directories of your own with --root and --state", err)
-	default:
-		return fault.Op("engine.open", r.cfg.Root, err)
 	}
+	return err
 }
 
 // runtime finds berth-oci: as configured, from BERTH_OCI, beside this

@@ -17,7 +17,7 @@ import (
 // anew for each program.
 //
 //	file      address   rights
-//	0x00000   0x400000  r-x   ELF header, two program headers, the interpreter
+//	0x00000   0x400000  r-x   ELF header, program headers, a note, the interpreter
 //	0x10000   0x410000  rw-   address of the end, ops, data
 //	          0x300000  rw-   the report, mapped by the interpreter
 //
@@ -31,8 +31,15 @@ const (
 	opSize     = 80
 	elfHeader  = 64
 	progHeader = 56
-	entry      = elfHeader + 3*progHeader
+	noteOffset = elfHeader + 3*progHeader
+	noteAddr   = textAddr + noteOffset
+	noteSize   = len(note)
+	entry      = (noteOffset + noteSize + 15) &^ 15
 )
+
+// note is what the image says, for want of a report, when the payload is the
+// image itself: until its own exec that is what /proc/self/exe leads to.
+const note = "berth: exec /proc/self/exe: not a program of the container, name the one to run\n"
 
 // interpreter is the code of the child, in assembly; it is copied, not called.
 //
@@ -72,6 +79,7 @@ func (pr *Program) encode() (text, data []byte) {
 		binary.NativeEndian.PutUint64(data[at+r.at:], opsEnd+uint64(r.to))
 	}
 	text = make([]byte, entry, entry+len(code))
+	copy(text[noteOffset:], note)
 	header(text, len(code), len(data))
 	return append(text, code...), data
 }
@@ -104,7 +112,7 @@ func header(image []byte, code, data int) {
 	e.PutUint16(image[16:], 2)            // ET_EXEC
 	e.PutUint16(image[18:], elfMachine()) // e_machine
 	e.PutUint32(image[20:], 1)
-	e.PutUint64(image[24:], textAddr+entry)
+	e.PutUint64(image[24:], uint64(textAddr+entry))
 	e.PutUint64(image[32:], elfHeader) // program headers follow
 	e.PutUint16(image[52:], elfHeader)
 	e.PutUint16(image[54:], progHeader)
