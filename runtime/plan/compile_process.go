@@ -230,7 +230,7 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 	steps := []Step{
 		OnlyFDs{First: 3 + f.Preserve, Start: f.AwaitStart},
 		Umask{0o022},
-		Chdir{p.Cwd, true, makeCwd},
+		Chdir{p.Cwd, makeCwd},
 		FindExecutable{p.Args[0], Executables(p)},
 		Umask{umask},
 	}
@@ -299,7 +299,7 @@ func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]
 	}
 	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids})
 	if p.Cwd != "/" {
-		steps = append(steps, Chdir{Path: p.Cwd})
+		steps = append(steps, ChdirAgain{p.Cwd})
 	}
 	final := SetCaps{sets.effective, sets.permitted, sets.inheritable}
 	var filter Step

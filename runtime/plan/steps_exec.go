@@ -3,6 +3,7 @@ package plan
 import (
 	"encoding/binary"
 	"fmt"
+	"path"
 	"strconv"
 	"strings"
 
@@ -139,11 +140,11 @@ func closeRange(from, to int) Call {
 	return call(unix.SYS_CLOSE_RANGE, "close_range", num(uint64(from)), last, num(0))
 }
 
-// Chdir goes to the working directory; with Try a missing right is let pass,
-// because the payload's user may have it where root has not.
+// Chdir goes to the working directory as root. A missing right is let pass:
+// the payload's user may have it where root of a user namespace, or of a
+// network file system, has not; ChdirAgain follows.
 type Chdir struct {
 	Path string
-	Try  bool
 	Make bool // a missing directory is made, 0755 root
 }
 
@@ -156,11 +157,25 @@ func (s Chdir) Calls() []Call {
 	if s.Make {
 		cs = makeDirs(s.Path)
 	}
-	cd := call(unix.SYS_CHDIR, "chdir", text(s.Path))
-	if s.Try {
-		return append(cs, cd.ok(unix.EACCES))
+	return append(cs, chdir(s.Path).ok(unix.EACCES))
+}
+
+func chdir(p string) Call { return call(unix.SYS_CHDIR, "chdir", text(p)) }
+
+// ChdirAgain goes to the working directory as the payload's user. One of the
+// two must have worked: getcwd(2) tells by the length of the path.
+type ChdirAgain struct{ Path string }
+
+func (s ChdirAgain) String() string { return "go to " + s.Path + " as the user, or have gone as root" }
+
+// Calls implements Step.
+func (s ChdirAgain) Calls() []Call {
+	buf := blob(make([]byte, 4096), "buf")
+	length := int64(len(path.Clean(s.Path)) + 1)
+	return []Call{
+		chdir(s.Path).ok(unix.EACCES).skip(1),
+		call(unix.SYS_GETCWD, "getcwd", buf, num(4096)).must(length),
 	}
-	return append(cs, cd)
 }
 
 // makeDirs makes the missing directories of an absolute path after the pivot,
