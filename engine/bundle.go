@@ -41,8 +41,25 @@ func configOf(img *image.Image) *ocispec.Image {
 	return &img.Config
 }
 
+// filesDir is where a container's bundle and its files for /etc lie: beside
+// its record, or with --rm, when nobody wants them after a restart of the
+// machine, in its run directory, which is in memory.
+func (r *rooms) filesDir(records *container.Store, rec *container.Container) string {
+	if rec.Request.Remove {
+		return r.runDir(rec.ID)
+	}
+	return records.Dir(rec.ID)
+}
+
+const bundleName = "bundle"
+
+// bundleDir is that of a container of which only the id is known.
 func (r *rooms) bundleDir(records *container.Store, id string) string {
-	return filepath.Join(records.Dir(id), "bundle")
+	dir := filepath.Join(r.runDir(id), bundleName)
+	if _, err := os.Lstat(dir); err == nil {
+		return dir
+	}
+	return filepath.Join(records.Dir(id), bundleName)
 }
 
 // plan decides what the bundle of rec will say. It reads the machine and
@@ -55,7 +72,7 @@ func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) 
 	if err != nil {
 		return nil, err
 	}
-	b := &parts{dir: r.bundleDir(records, rec.ID), durable: !rec.Request.Remove, files: map[string]string{}}
+	b := &parts{dir: filepath.Join(r.filesDir(records, rec), bundleName), durable: !rec.Request.Remove, files: map[string]string{}}
 	if rec.Snapshot != "" {
 		trees, err := r.trees()
 		if err != nil {
@@ -137,7 +154,8 @@ func (r *rooms) logFile(records *container.Store, rec *container.Container) stri
 }
 
 // write puts a planned bundle on disk. What it makes lies below the record's
-// directory and goes with it; missing sources of -v are the user's and stay.
+// directory or the run directory and goes with them; missing sources of -v are
+// the user's and stay.
 func (r *rooms) write(b *parts) error {
 	if err := r.cfg.Fail("bundle"); err != nil {
 		return err

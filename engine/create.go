@@ -38,14 +38,15 @@ type CreateResult struct {
 //	            └─ whoever is killed from here on leaves a record, so rm finds
 //	               the rest: tree, bundle and run directory have the record's id
 func (c *Containers) Create(ctx context.Context, q CreateRequest) (CreateResult, error) {
-	rec, warn, err := c.create(ctx, q)
+	rec, warn, err := c.create(ctx, q, func(*container.Container) {})
 	if err != nil {
 		return CreateResult{}, err
 	}
 	return CreateResult{rec.ID, warn}, nil
 }
 
-func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *container.Container, warn []string, err error) {
+// create is Create; named is called as soon as the new container has an id.
+func (c *Containers) create(ctx context.Context, q CreateRequest, named func(*container.Container)) (rec *container.Container, warn []string, err error) {
 	r := &q.Request
 	if err := checkRequest(r); err != nil {
 		return nil, nil, err
@@ -62,6 +63,7 @@ func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *containe
 	if err != nil {
 		return nil, nil, err
 	}
+	named(rec)
 	id, key := rec.ID, snapshot.Key(rec.Snapshot) // rec is nil by the time the undo runs
 	undo := cleanup.New()
 	defer func() {
@@ -95,6 +97,9 @@ func (c *Containers) create(ctx context.Context, q CreateRequest) (rec *containe
 	b, err := c.plan(rec, img, q.Detached)
 	if err != nil {
 		return nil, nil, err
+	}
+	if r.Remove {
+		undo.Add(func() error { return c.removeRunDir(id) })
 	}
 	if err := c.write(b); err != nil {
 		return nil, nil, err

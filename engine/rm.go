@@ -13,6 +13,7 @@ import (
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/snapshot"
 )
 
@@ -219,7 +220,7 @@ func (r *rooms) removeRunDir(id string) error {
 	if err := unmountShm(dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(dir)
+	return under.RemoveTree(dir)
 }
 
 func (r *rooms) removeTree(key string) error {

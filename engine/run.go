@@ -28,7 +28,10 @@ type RunResult struct {
 // end. One made with --rm is gone when Run returns, also when it could not be
 // started.
 func (c *Containers) Run(ctx context.Context, q RunRequest) (RunResult, error) {
-	rec, warn, err := c.create(ctx, CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach})
+	var m *early
+	defer func() { m.drop() }()
+	rec, warn, err := c.create(ctx, CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach},
+		func(rec *container.Container) { m = c.spawnEarly(ctx, rec) })
 	if err != nil {
 		return RunResult{}, err
 	}
@@ -38,7 +41,7 @@ func (c *Containers) Run(ctx context.Context, q RunRequest) (RunResult, error) {
 		s = Streams{}
 	}
 	// Nobody else can know of it before it has started, so no lock is taken.
-	conn, err := c.spawn(ctx, rec, s)
+	conn, err := c.spawn(ctx, rec, s, m)
 	if err != nil {
 		if rec.Request.Remove {
 			err = errors.Join(err, c.finish(ctx, rec, true))

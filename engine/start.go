@@ -47,7 +47,7 @@ func (c *Containers) launch(ctx context.Context, rec *container.Container, s Str
 	if err := c.startable(ctx, records, rec); err != nil {
 		return nil, err
 	}
-	return c.spawn(ctx, rec, s)
+	return c.spawn(ctx, rec, s, c.spawnEarly(ctx, rec))
 }
 
 // lock serialises starting and removing a container.
@@ -68,7 +68,7 @@ func (c *Containers) lock(records *container.Store, rec *container.Container) (*
 }
 
 func (c *Containers) startable(ctx context.Context, records *container.Store, rec *container.Container) error {
-	if err := c.whole(records, rec); err != nil {
+	if err := c.whole(records, rec); err != nil && !rec.Request.Remove {
 		return err
 	}
 	s, err := c.truth(ctx, rec.ID)
@@ -84,22 +84,24 @@ func (c *Containers) startable(ctx context.Context, records *container.Store, re
 	return c.rejoin(rec)
 }
 
-// rejoin renews the bundle of a container that shares namespaces of another:
-// their paths are of the other's present process.
+// rejoin renews the bundle of a container that shares namespaces of another,
+// whose paths are of the other's present process, and of one whose bundle went
+// with a restart of the machine.
 func (c *Containers) rejoin(rec *container.Container) error {
-	if !joins(&rec.Request) {
+	records, err := c.records()
+	if err != nil {
+		return err
+	}
+	lost := c.whole(records, rec) != nil
+	if !joins(&rec.Request) && !lost {
 		return nil
 	}
 	img, err := c.imageOf(rec)
 	if err != nil {
 		return err
 	}
-	records, err := c.records()
-	if err != nil {
-		return err
-	}
 	old, err := monitor.ReadConfig(c.bundleDir(records, rec.ID))
-	if err != nil {
+	if err != nil && !lost {
 		return err
 	}
 	b, err := c.plan(rec, img, !old.StdinOnce)
@@ -118,16 +120,9 @@ func joins(r *container.Request) bool {
 	return false
 }
 
-// spawn starts the monitor and through it the payload.
-func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Streams) (*monitor.Conn, error) {
-	records, err := c.records()
-	if err != nil {
-		return nil, err
-	}
-	exe, err := c.runtime()
-	if err != nil {
-		return nil, err
-	}
+// spawn starts the payload through the monitor m, which ends when that fails.
+func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Streams, m *early) (*monitor.Conn, error) {
+	defer m.drop()
 	if err := c.cfg.Fail("run directory"); err != nil {
 		return nil, err
 	}
@@ -142,7 +137,7 @@ func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Stre
 	if err := c.cfg.Fail("monitor"); err != nil {
 		return nil, err
 	}
-	conn, err := monitor.Spawn(ctx, exe, c.bundleDir(records, rec.ID))
+	conn, err := m.take()
 	if err != nil {
 		return nil, err
 	}

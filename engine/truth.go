@@ -82,9 +82,24 @@ func (r *rooms) ensure(ctx context.Context, id string) (*monitor.Conn, error) {
 	}
 	conn, err := monitor.Ensure(ctx, exe, r.bundleDir(records, id))
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotRunning, "container %s is not running", id)
+		err = fault.New(fault.NotRunning, "container %s is not running", id)
+		return nil, errors.Join(err, r.bury(records, id))
 	}
 	return conn, err
+}
+
+// bury puts the record right of a container whose run directory is gone, most
+// likely with a restart of the machine, while it says that the payload lives.
+func (r *rooms) bury(records *container.Store, id string) error {
+	path := records.StatusFile(id)
+	s, err := container.ReadStatus(path)
+	if err != nil || !alive(s.State) || s.MonitorAlive() || s.Alive() {
+		return err
+	}
+	s.State, s.Pid, s.StartTicks, s.MonitorPid, s.MonitorTicks = container.Exited, 0, 0, 0, 0
+	s.Exit = &container.ExitStatus{Code: 255, Unknown: true, Cause: "nobody saw how it ended: its run directory is gone"}
+	s.FinishedAt = time.Now().UTC()
+	return container.WriteStatus(path, s, false)
 }
 
 // running is ensure with docker's words for a container that does not run.

@@ -33,17 +33,30 @@ func runMonitor(args []string) error {
 	if len(args) != 1 {
 		return fault.New(fault.Invalid, "monitor: started by berth, with the directory of one bundle")
 	}
+	unix.CloseOnExec(monitor.FirstFD)
+	awaitRequest()
 	cfg, err := monitor.ReadConfig(args[0])
 	if err != nil {
 		return err
 	}
-	unix.CloseOnExec(monitor.FirstFD)
 	first := os.NewFile(monitor.FirstFD, "first connection")
 	rt := engineRuntime{&oci.Runtime{Root: cfg.RuntimeRoot}}
 	if adopt {
 		return server.Adopt(cfg, rt, first)
 	}
 	return server.Run(cfg, rt, first)
+}
+
+// awaitRequest returns when the engine has asked for something, or has left.
+// It starts us while it still writes the bundle; with the first request all
+// of it is there.
+func awaitRequest() {
+	fds := []unix.PollFd{{Fd: monitor.FirstFD, Events: unix.POLLIN}}
+	for {
+		if _, err := unix.Poll(fds, -1); err != unix.EINTR { //nolint:errorlint // never wrapped
+			return
+		}
+	}
 }
 
 // engineRuntime gives package oci the form that the monitor wants.

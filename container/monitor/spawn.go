@@ -28,7 +28,9 @@ func Environment() []string {
 }
 
 // Spawn starts `exe monitor bundleDir` in a session of its own, and returns the
-// first connection to it. The container is not started before Conn.Start; when the connection is closed before, the monitor ends.
+// first connection to it. The container is not started before Conn.Start, until
+// when the bundle need not be there either; when the connection is closed
+// before, the monitor ends.
 func Spawn(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 	return spawn(ctx, exe, "monitor", bundleDir)
 }
