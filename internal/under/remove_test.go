@@ -50,6 +50,9 @@ func TestRemoveTree(t *testing.T) {
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "closed directories" && os.Geteuid() != 0 {
+				t.Skip("reading a directory of mode 0 needs root")
+			}
 			dir := filepath.Join(t.TempDir(), "tree")
 			if err := tt.make(dir); err != nil {
 				t.Fatal(err)
