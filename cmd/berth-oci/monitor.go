@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -14,9 +15,10 @@ import (
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
-// monitorMain is `berth-oci monitor [--adopt] BUNDLE`: the process beside one
+// monitorMain is `berth-oci monitor [--adopt | --renew HANDOVER] BUNDLE`: the process beside one
 // container of the engine, which starts it, never a person.
 func monitorMain(args []string) int {
+	runtime.LockOSThread() // the payload's parent is the first thread: see server.Renew
 	err := runMonitor(args)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "berth-oci:", err)
@@ -26,21 +28,24 @@ func monitorMain(args []string) int {
 }
 
 func runMonitor(args []string) error {
-	adopt := len(args) > 0 && args[0] == "--adopt"
-	if adopt {
-		args = args[1:]
-	}
-	if len(args) != 1 {
+	adopt := len(args) == 2 && args[0] == "--adopt"
+	renew := len(args) == 3 && args[0] == server.RenewFlag
+	if len(args) != 1 && !adopt && !renew {
 		return fault.New(fault.Invalid, "monitor: started by berth, with the directory of one bundle")
 	}
-	unix.CloseOnExec(monitor.FirstFD)
-	awaitRequest()
-	cfg, err := monitor.ReadConfig(args[0])
+	if !renew {
+		unix.CloseOnExec(monitor.FirstFD)
+		awaitRequest()
+	}
+	cfg, err := monitor.ReadConfig(args[len(args)-1])
 	if err != nil {
 		return err
 	}
-	first := os.NewFile(monitor.FirstFD, "first connection")
 	rt := engineRuntime{&oci.Runtime{Root: cfg.RuntimeRoot}}
+	if renew {
+		return server.Renew(cfg, rt, args[1])
+	}
+	first := os.NewFile(monitor.FirstFD, "first connection")
 	if adopt {
 		return server.Adopt(cfg, rt, first)
 	}

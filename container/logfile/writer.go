@@ -209,6 +209,14 @@ func (w *Writer) flush() error {
 	return fault.Op("log.write", w.path, err)
 }
 
+// Settled reports whether all that was written is in the file: no line is under
+// way, none was lost.
+func (w *Writer) Settled() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.pending[Stdout])+len(w.pending[Stderr])+len(w.out) == 0 && w.lost.Records == 0
+}
+
 // Idle gives back the memory of a burst. The pump calls it when the payload
 // is silent.
 func (w *Writer) Idle() {

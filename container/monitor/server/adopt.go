@@ -26,7 +26,9 @@ const lostStreams = "the run directory was emptied: further output is lost"
 // Adopt takes over a container whose monitor was killed while the payload
 // runs on. A payload on a terminal cannot be kept: it is ended.
 func Adopt(cfg monitor.Config, rt Runtime, first *os.File) error {
-	return fault.Op("monitor.adopt", cfg.ID, newServer(cfg, rt).adopt(first))
+	s := newServer(cfg, rt)
+	s.rebirth = true
+	return fault.Op("monitor.adopt", cfg.ID, s.adopt(first))
 }
 
 func (s *server) adopt(first *os.File) error {
@@ -56,14 +58,14 @@ func (s *server) adopt(first *os.File) error {
 		s.lost = lostTerminal
 		go s.hangup(l)
 	}
-	d, err := listen(s.cfg.RunDir)
-	if err != nil {
+	if s.door, err = listen(s.cfg.RunDir); err != nil {
 		return refuse(first, err)
 	}
-	defer s.close(d)
-	if _, err := s.open(d, first); err != nil {
+	defer s.close()
+	if _, err := s.open(first); err != nil {
 		return err
 	}
+	s.grown()
 	s.supervise(l, nil)
 	return nil
 }

@@ -117,7 +117,7 @@ func TestClientInHurry(t *testing.T) {
 }
 
 func TestLaneWindow(t *testing.T) {
-	var l lane
+	l := lane{busy: new(sync.RWMutex)}
 	hold, done := make(chan struct{}), make(chan struct{})
 	var got []byte
 	carry := func(data []byte) {

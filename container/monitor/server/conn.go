@@ -42,7 +42,9 @@ func (s *server) serveConn(fd int) {
 }
 
 func (s *server) admit(link *wire.Link) *client {
+	s.busy.RLock() // until it leaves
 	c := newClient(link)
+	c.input.busy = &s.busy
 	s.mu.Lock()
 	s.clients[c] = struct{}{}
 	s.mu.Unlock()
@@ -107,6 +109,8 @@ func (s *server) leave(c *client) {
 		s.endInput(c)
 	}
 	close(c.gone)
+	s.busy.RUnlock()
+	s.moved()
 }
 
 // feeds reports whether the client attached its stdin.

@@ -45,7 +45,11 @@ func (s *server) control(c *client, data []byte) error {
 	case wire.StopRestarting:
 		s.answer(c, m, s.stopRestarting())
 	case wire.Pause, wire.Resume:
-		go s.answer(c, m, s.freeze(m.Op == wire.Pause)) // may take its time
+		s.busy.RLock()
+		go func() { // may take its time
+			defer s.busy.RUnlock()
+			s.answer(c, m, s.freeze(m.Op == wire.Pause))
+		}()
 	case wire.Status:
 		st := s.current()
 		c.say(&wire.Message{Op: wire.OK, Seq: m.Seq, Status: &st})

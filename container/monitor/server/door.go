@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,23 +59,26 @@ func bind(fd int, a *syscall.SockaddrUnix) error {
 	return syscall.Bind(fd, a)
 }
 
-// accept hands connections to serve until the door closes.
-func (d *door) accept(serve func(fd int)) {
+// accept hands connections to serve until the door closes. busy is held while
+// one is neither in the backlog nor served.
+func (d *door) accept(busy *sync.RWMutex, serve func(fd int)) {
 	raw, err := d.f.SyscallConn()
 	if err != nil {
 		return
 	}
 	for {
-		fd := -1
 		rerr := raw.Read(func(l uintptr) bool {
-			fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			busy.RLock()
+			defer busy.RUnlock()
+			var fd int
+			if fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK); err == nil {
+				serve(fd)
+			}
 			return err != unix.EAGAIN
 		})
 		switch {
 		case rerr != nil:
 			return // closed
-		case err == nil:
-			serve(fd)
 		case err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOMEM || err == unix.ENOBUFS:
 			time.Sleep(50 * time.Millisecond) // no spinning while descriptors are short
 		}

@@ -29,7 +29,7 @@ func (s *server) exec(c *client, m *wire.Message, fds []int) {
 		defer s.keep(c, console)()
 		c.say(started, sibling(console)...)
 	}
-	exit := p.wait()
+	exit := p.wait(nil)
 	c.say(ended(m.Seq, exit, false))
 }
 
@@ -38,10 +38,12 @@ func (s *server) count(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.execs += n
-	if n < 0 {
-		s.worked.Store(true)
-		s.moved()
+	if n > 0 {
+		s.busy.RLock()
+		return
 	}
+	s.busy.RUnlock()
+	s.grown()
 }
 
 // launch calls the runtime.

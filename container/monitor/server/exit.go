@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"strconv"
@@ -86,29 +87,46 @@ func pollable(f *os.File, name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), name), nil
 }
 
-// wait returns when the process has ended, reaped.
-func (p *process) wait() container.ExitStatus {
+// wait returns when the process has ended, reaped. After wake it calls
+// interlude and waits on.
+func (p *process) wait(interlude func()) container.ExitStatus {
 	defer p.fd.Close()
 	raw, err := p.fd.SyscallConn()
 	if err != nil {
 		return unseen(err.Error())
 	}
 	var exit container.ExitStatus
-	err = raw.Read(func(fd uintptr) (done bool) {
-		if p.child {
-			exit, done = p.reap()
+	for {
+		err = raw.Read(func(fd uintptr) (done bool) {
+			exit, done = p.look(int(fd))
 			return done
+		})
+		if interlude == nil || !errors.Is(err, os.ErrDeadlineExceeded) {
+			break
 		}
-		if !readable(int(fd)) {
-			return false
+		if err = p.fd.SetReadDeadline(time.Time{}); err != nil {
+			break
 		}
-		exit = p.overheard(int(fd))
-		return true
-	})
+		interlude()
+	}
 	if err != nil {
 		return unseen(err.Error())
 	}
 	return exit
+}
+
+// wake makes wait call its interlude, now or when it begins.
+func (p *process) wake() { _ = p.fd.SetReadDeadline(time.Unix(1, 0)) } // an error: it has ended
+
+// look returns how the process ended, when it has.
+func (p *process) look(fd int) (container.ExitStatus, bool) {
+	switch {
+	case p.child:
+		return p.reap()
+	case !readable(fd):
+		return container.ExitStatus{}, false
+	}
+	return p.overheard(fd), true
 }
 
 // reap collects a child that has ended.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -46,17 +47,20 @@ func printLines(n int) {
 }
 
 func monitorMain(args []string) int {
-	serve := Run
-	if args[0] == "--adopt" {
-		serve, args = Adopt, args[1:]
-	}
-	first := os.NewFile(monitor.FirstFD, "first")
-	cfg, err := monitor.ReadConfig(args[0])
-	if err == nil {
-		err = serve(cfg, &fake{dir: args[0]}, first)
+	runtime.LockOSThread()
+	dir := args[len(args)-1]
+	cfg, err := monitor.ReadConfig(dir)
+	switch {
+	case err != nil:
+	case args[0] == RenewFlag:
+		err = Renew(cfg, &fake{dir: dir}, args[1])
+	case args[0] == "--adopt":
+		err = Adopt(cfg, &fake{dir: dir}, os.NewFile(monitor.FirstFD, "first"))
+	default:
+		err = Run(cfg, &fake{dir: dir}, os.NewFile(monitor.FirstFD, "first"))
 	}
 	if err != nil {
-		_ = os.WriteFile(filepath.Join(args[0], "monitor.error"), []byte(err.Error()), 0o600)
+		_ = os.WriteFile(filepath.Join(dir, "monitor.error"), []byte(err.Error()), 0o600)
 		return 1
 	}
 	return 0

@@ -13,6 +13,7 @@ import (
 // which lives only while there is something to carry: a payload that does not
 // read never holds up the client's other requests.
 type lane struct {
+	busy   *sync.RWMutex // held while there is something to carry
 	mu     sync.Mutex
 	items  [][]byte // nil: end of input
 	size   int
@@ -31,6 +32,7 @@ func (l *lane) put(data []byte, carry func([]byte)) error {
 	l.size += len(data)
 	if !l.moving {
 		l.moving = true
+		l.busy.RLock()
 		go l.move(carry)
 	}
 	return nil
@@ -41,6 +43,7 @@ func (l *lane) move(carry func([]byte)) {
 		l.mu.Lock()
 		if len(l.items) == 0 {
 			l.items, l.moving = nil, false
+			l.busy.RUnlock()
 			l.mu.Unlock()
 			return
 		}

@@ -102,7 +102,7 @@ func (s *server) abandon(l *life, pid int) {
 		return
 	}
 	close(l.over)
-	l.proc.wait()
+	l.proc.wait(nil)
 	l.drain()
 }
 
@@ -119,7 +119,7 @@ func (s *server) connect(l *life) {
 		if src == nil {
 			return
 		}
-		p := &pump{src: src, kind: kind, log: s.log, to: send, volume: &s.volume}
+		p := &pump{src: src, kind: kind, log: s.log, to: send, volume: &s.volume, busy: &s.busy}
 		l.pumps.Go(p.run)
 	}
 	run(l.console, wire.Stdout)
@@ -157,8 +157,8 @@ func (l *life) input(data []byte) {
 }
 
 // await returns how the payload ended, what it did to its cgroup included.
-func (s *server) await(l *life) container.ExitStatus {
-	exit := l.proc.wait()
+func (s *server) await(l *life, size *wire.Size) container.ExitStatus {
+	exit := l.proc.wait(func() { s.shrink(l, size) })
 	close(l.over)
 	if s.lost != "" {
 		exit.Cause, s.lost = s.lost, ""

@@ -2,6 +2,7 @@ package server
 
 import (
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,6 +24,7 @@ type pump struct {
 	log    *logfile.Writer
 	to     func(kind wire.Type, frame []byte) // returns when nobody is too far behind
 	volume *atomic.Int64                      // bytes carried, for the memory keeper
+	busy   *sync.RWMutex                      // held from a read until its bytes were carried
 }
 
 func (p *pump) run() {
@@ -38,13 +40,18 @@ func (p *pump) run() {
 	for {
 		n := 0
 		rerr := raw.Read(func(fd uintptr) bool {
-			n, err = read(int(fd), buf[wire.HeaderSize:])
+			p.busy.RLock()
+			if n, err = read(int(fd), buf[wire.HeaderSize:]); err == nil && n > 0 {
+				return true
+			}
+			p.busy.RUnlock()
 			return err != unix.EAGAIN
 		})
 		if rerr != nil || err != nil || n <= 0 { // EIO: nobody has the terminal any more
 			break
 		}
 		p.carry(stream, buf[:wire.HeaderSize+n])
+		p.busy.RUnlock()
 	}
 	if p.log != nil {
 		_ = p.log.End(stream, time.Now()) // what is lost is counted there

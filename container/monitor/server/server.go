@@ -19,14 +19,20 @@ import (
 
 // server is one monitor.
 type server struct {
-	cfg    monitor.Config
-	rt     Runtime
-	log    *logfile.Writer // nil: no log is kept
-	volume atomic.Int64    // bytes of output so far
-	worked atomic.Bool     // a request was served since memory was last given back
-	stir   chan struct{}   // something happened, for the memory keeper
-	score  score
-	after  func(time.Duration) <-chan time.Time // time.After; tests have their own clock
+	cfg      monitor.Config
+	rt       Runtime
+	log      *logfile.Writer // nil: no log is kept
+	volume   atomic.Int64    // bytes of output so far
+	worked   atomic.Bool     // a request was served since memory was last given back
+	stale    atomic.Bool     // this process is larger than a new one would be
+	wasteful atomic.Bool     // much of it could be freed
+	stir     chan struct{}   // something happened, for the memory keeper
+	busy     sync.RWMutex    // held for reading by all that is under way, for writing to be born anew
+	rebirth  bool            // the process is the server's own: it may
+	score    score
+	pause    backoff
+	door     *door
+	after    func(time.Duration) <-chan time.Time // time.After; tests have their own clock
 
 	starts chan start    // the one start request
 	halt   chan struct{} // closed by the first stop-restarting
@@ -76,7 +82,9 @@ func newServer(cfg monitor.Config, rt Runtime) *server {
 // for good. The error is that of a container that did not start, which the
 // client was told too.
 func Run(cfg monitor.Config, rt Runtime, first *os.File) error {
-	return fault.Op("monitor", cfg.ID, newServer(cfg, rt).run(first))
+	s := newServer(cfg, rt)
+	s.rebirth = true
+	return fault.Op("monitor", cfg.ID, s.run(first))
 }
 
 func (s *server) run(first *os.File) error {
@@ -84,12 +92,11 @@ func (s *server) run(first *os.File) error {
 	if s.log, err = openLog(s.cfg); err != nil {
 		return refuse(first, err)
 	}
-	d, err := listen(s.cfg.RunDir)
-	if err != nil {
+	if s.door, err = listen(s.cfg.RunDir); err != nil {
 		return refuse(first, err)
 	}
-	defer s.close(d)
-	boss, err := s.open(d, first)
+	defer s.close()
+	boss, err := s.open(first)
 	if err != nil {
 		return err
 	}
@@ -102,7 +109,7 @@ func (s *server) run(first *os.File) error {
 }
 
 // open begins to serve connections: first, and those that come to the door.
-func (s *server) open(d *door, first *os.File) (*client, error) {
+func (s *server) open(first *os.File) (*client, error) {
 	nameProcess()
 	s.score.init()
 	link, err := linkOf(first)
@@ -110,7 +117,7 @@ func (s *server) open(d *door, first *os.File) (*client, error) {
 		return nil, err
 	}
 	boss := s.admit(link)
-	go d.accept(s.serveConn)
+	go s.door.accept(&s.busy, s.serveConn)
 	return boss, nil
 }
 
@@ -130,9 +137,9 @@ func (s *server) moved() {
 	}
 }
 
-func (s *server) close(d *door) {
+func (s *server) close() {
 	close(s.quit)
-	d.close()
+	s.door.close()
 	os.Remove(filepath.Join(s.cfg.RunDir, wire.Socket))
 	if s.log != nil {
 		_ = s.log.Close() // what is lost is in the status
@@ -166,6 +173,7 @@ func (s *server) serve(q start) error {
 		return err
 	}
 	q.from.say(&wire.Message{Op: wire.OK, Seq: q.m.Seq, Pid: l.proc.pid})
+	s.grown()
 	s.supervise(l, q.m.Size)
 	return nil
 }
@@ -173,13 +181,12 @@ func (s *server) serve(q start) error {
 // supervise lives through the payload's lives until the last has ended.
 func (s *server) supervise(l *life, size *wire.Size) {
 	go s.keepSmall()
-	var pause backoff
-	for count := 0; ; {
-		began := time.Now()
+	for count := s.current().RestartCount; ; {
+		began := s.began(l)
 		exit := container.ExitStatus{Code: 128, Cause: "the container did not start again"}
 		var cleared chan error
 		if l != nil {
-			exit = s.await(l)
+			exit = s.await(l, size)
 			cleared = s.clear(l)
 		}
 		ran := time.Since(began)
@@ -194,7 +201,7 @@ func (s *server) supervise(l *life, size *wire.Size) {
 		s.settle(cleared)
 		s.set(func(st *container.Status) { restarting(st, exit) })
 		select {
-		case <-s.after(pause.next(ran)):
+		case <-s.after(s.pause.next(ran)):
 		case <-s.halt:
 			s.finish(exit)
 			return
@@ -202,6 +209,14 @@ func (s *server) supervise(l *life, size *wire.Size) {
 		count++
 		l = s.restart(count, size)
 	}
+}
+
+// began is when l did: before this process, if it is a later one.
+func (s *server) began(l *life) time.Time {
+	if l == nil {
+		return time.Now()
+	}
+	return s.current().StartedAt
 }
 
 // restart begins another life; nil when that does not succeed.

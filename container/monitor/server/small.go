@@ -7,24 +7,31 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/berth-engine/berth/container/monitor/internal/wire"
 )
 
 // nameProcess tells monitors apart from other runs of the same program.
 func nameProcess() { _ = os.WriteFile("/proc/self/comm", []byte("berth-monitor"), 0) }
 
-// A monitor is given back to the kernel what it does not need: soon after the
-// start, and after each time that much has flowed.
+// A monitor gives back what it does not need when nothing has happened for a
+// while: after the start, after each exec, and after each time that much has
+// flowed.
 const (
 	quietFor = time.Second
 	muchFlow = 1 << 20
 )
 
-// keepSmall returns freed memory to the kernel while nothing happens.
+// grown says that work was done for which memory was taken.
+func (s *server) grown() {
+	s.worked.Store(true)
+	s.moved()
+}
+
+// keepSmall has memory given back while nothing happens.
 func (s *server) keepSmall() {
 	t := time.NewTimer(quietFor)
 	defer t.Stop()
-	s.worked.Store(true) // the start was work
-	s.moved()
 	var seen, freed int64
 	for {
 		select {
@@ -42,10 +49,23 @@ func (s *server) keepSmall() {
 			case <-t.C:
 			}
 		}
-		if seen-freed >= muchFlow || s.worked.Swap(false) {
-			debug.FreeOSMemory()
+		if s.worked.Swap(false) || seen-freed >= muchFlow {
 			freed = seen
+			s.stale.Store(true)
+			s.wasteful.Store(true)
 		}
+		if l := s.alive(); l != nil && s.stale.Load() {
+			l.proc.wake() // supervise calls shrink
+		}
+	}
+}
+
+// shrink gives memory back. The best way is to begin anew; while somebody is
+// connected it is done without, and again when nobody is.
+func (s *server) shrink(l *life, size *wire.Size) {
+	s.renew(l, size)
+	if s.wasteful.Swap(false) {
+		debug.FreeOSMemory()
 	}
 }
 
