@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -68,6 +69,7 @@ func (r psRow) Label(name string) string { return r.labels[name] }
 const psTable = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}"
 
 func (a *app) ps(o *psFlags) error {
+	debug.SetGCPercent(400) // many small records, and then this process ends
 	e, err := a.engine()
 	if err != nil {
 		return err

@@ -73,14 +73,18 @@ func Print[R any](w io.Writer, s Spec, quiet bool, rows []R) error {
 	if err := line(&head, t, s.Header); err != nil {
 		return err
 	}
-	tw := tabwriter.NewWriter(w, 10, 1, 3, ' ', 0)
-	if _, err := tw.Write(head.Bytes()); err != nil {
+	var out bytes.Buffer // a tabwriter writes cell by cell
+	tw := tabwriter.NewWriter(&out, 10, 1, 3, ' ', 0)
+	for _, text := range [][]byte{head.Bytes(), body.Bytes()} {
+		if _, err := tw.Write(text); err != nil {
+			return err
+		}
+	}
+	if err := tw.Flush(); err != nil {
 		return err
 	}
-	if _, err := tw.Write(body.Bytes()); err != nil {
-		return err
-	}
-	return tw.Flush()
+	_, err = w.Write(out.Bytes())
+	return err
 }
 
 func line(b *bytes.Buffer, t *template.Template, data any) error {
