@@ -3,7 +3,10 @@ package engine
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/fault"
@@ -42,14 +45,10 @@ func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
 	}
 	all := q.All || q.Last > 0 || len(q.Filters["status"]) > 0 || len(q.Filters["exited"]) > 0
 	statuses := records.Statuses(recs)
+	c.checkAll(ctx, recs, statuses)
 	var out []Item
 	for i, rec := range slices.Backward(recs) {
 		s := statuses[i]
-		if alive(s.State) {
-			if s, err = c.check(ctx, rec.ID, s); err != nil {
-				s.Error = err.Error()
-			}
-		}
 		it := Item{Container: rec, Status: s}
 		if (!all && !alive(s.State)) || !match(it) {
 			continue
@@ -62,6 +61,27 @@ func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
 		}
 	}
 	return out, damage
+}
+
+// checkAll is check for those that say alive, several at a time.
+func (c *Containers) checkAll(ctx context.Context, recs []*container.Container, statuses []container.Status) {
+	var wg sync.WaitGroup
+	var next atomic.Int64
+	for range runtime.GOMAXPROCS(0) {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < len(recs); i = int(next.Add(1)) - 1 {
+				s := &statuses[i]
+				if !alive(s.State) {
+					continue
+				}
+				var err error
+				if *s, err = c.check(ctx, recs[i].ID, *s); err != nil {
+					s.Error = err.Error()
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // size is best effort: a tree that is being removed has none.
