@@ -44,7 +44,7 @@ func Ensure(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c, err := Dial(ctx, cfg.RunDir); err == nil || !errors.Is(err, fault.Unavailable) {
+	if c, err := knock(ctx, cfg.RunDir); err == nil || !errors.Is(err, fault.Unavailable) {
 		return c, err
 	}
 	unlock, err := lock(ctx, filepath.Join(bundleDir, ConfigFile))
@@ -52,12 +52,9 @@ func Ensure(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 		return nil, err
 	}
 	defer unlock()
-	if c, err := Dial(ctx, cfg.RunDir); err == nil || !errors.Is(err, fault.Unavailable) {
+	c, status, err := settled(ctx, &cfg)
+	if c != nil || err != nil {
 		return c, err // another command was faster
-	}
-	status, err := container.ReadStatus(cfg.StatusFile)
-	if err != nil {
-		return nil, err
 	}
 	switch {
 	case !live(status.State):
@@ -82,6 +79,45 @@ func Ensure(ctx context.Context, exe, bundleDir string) (*Conn, error) {
 		}
 	}
 	return nil, fault.New(fault.NotRunning, "container %s is not running", cfg.ID)
+}
+
+// knock connects to the monitor and makes sure that somebody is behind the
+// door: the socket of one that is being killed takes connections to its last
+// moment. One that is only slow, or hangs, is the caller's to wait for.
+func knock(ctx context.Context, runDir string) (*Conn, error) {
+	c, err := Dial(ctx, runDir)
+	if err != nil {
+		return nil, err
+	}
+	short, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if err := c.do(short, &wire.Message{Op: wire.Adopted}); errors.Is(err, fault.Unavailable) {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// buryFor bounds the wait for a killed monitor to be gone: its socket is
+// closed some time before its process is dead.
+const buryFor = 2 * time.Second
+
+// settled returns a connection, or the status once no monitor lives that could
+// still change it, or that of a monitor which lives and has no socket.
+func settled(ctx context.Context, cfg *Config) (*Conn, container.Status, error) {
+	for end := time.Now().Add(buryFor); ; {
+		c, err := knock(ctx, cfg.RunDir)
+		if err == nil || !errors.Is(err, fault.Unavailable) {
+			return c, container.Status{}, err
+		}
+		s, err := container.ReadStatus(cfg.StatusFile)
+		if err != nil || !live(s.State) || !s.MonitorAlive() || time.Now().After(end) {
+			return nil, s, err
+		}
+		if err := pause(ctx); err != nil {
+			return nil, s, err
+		}
+	}
 }
 
 // live reports whether the state needs a monitor.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -257,5 +258,42 @@ func TestAdoptContinuesTheLog(t *testing.T) {
 	}
 	if got := b.log(); got != "one\ntwo\nthree\n" {
 		t.Errorf("log %q", got)
+	}
+}
+
+// A command that comes in the very moment of the monitor's death, when its
+// socket may answer for the last time and its process is still listed.
+func TestEnsureWhileTheMonitorDies(t *testing.T) {
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 2 * runtime.NumCPU() { // a kernel with much to do takes its time to bury
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	defer wg.Wait()
+	defer close(stop)
+	for range 20 {
+		b := newBox(t, nil, "/bin/sleep", "60")
+		b.start(monitor.AttachOptions{}).Close()
+		if err := syscall.Kill(b.status().MonitorPid, syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		c, err := monitor.Ensure(soon(t), exe(t), b.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s, err := c.Status(soon(t))
+		if err != nil || strings.Count(s.Note, "adopted at") != 1 {
+			t.Errorf("status %+v, %v", s, err)
+		}
+		b.kill(c)
+		c.Close()
 	}
 }
