@@ -41,6 +41,13 @@ func newGroup(t testing.TB) *group {
 	return g
 }
 
+// onlyUnified leaves a group nothing but the unified tree, and that without
+// controllers: switching them on would change the machine's own groups.
+func onlyUnified(g *group) {
+	g.trees = g.trees[len(g.trees)-1:]
+	g.trees[0].controllers = nil
+}
+
 // existing lists which directories of the group exist.
 func (g *group) existing() []string {
 	var out []string

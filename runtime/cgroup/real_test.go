@@ -217,7 +217,7 @@ func TestDevicesAreDenied(t *testing.T) {
 				if g.unified() == nil {
 					t.Skip("no unified tree")
 				}
-				g.trees = g.trees[len(g.trees)-1:]
+				onlyUnified(g)
 			}
 			needsDevices(t, g)
 			create(t, g, nil)
@@ -301,7 +301,7 @@ func TestFreeze(t *testing.T) {
 				if g.unified() == nil {
 					t.Skip("no unified tree")
 				}
-				g.trees = g.trees[len(g.trees)-1:]
+				onlyUnified(g)
 			}
 			create(t, g, nil)
 			p := enter(t, g, "while echo tick && read next; do :; done")
@@ -395,7 +395,7 @@ func TestKillFindsEverybody(t *testing.T) {
 			case kind != "all" && !hybrid:
 				t.Skip("not a hybrid machine")
 			case kind == "v2":
-				g.trees = g.trees[len(g.trees)-1:]
+				onlyUnified(g)
 			case kind != "all":
 				g.trees = g.trees[:len(g.trees)-1]
 			}
@@ -487,8 +487,7 @@ func TestRemoveWaitsAndGivesUp(t *testing.T) {
 	if pids, err := g.Pids(); err != nil || !slices.Equal(pids, []int{p.Process.Pid}) {
 		t.Errorf("pids %v, %v", pids, err)
 	}
-	p.start(t)
-	p.start(t)
+	p.start(t) // its next line: it ends
 	if err := g.Remove(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -560,7 +559,7 @@ func TestStatsCount(t *testing.T) {
 	if g.unified() != nil && s.CPU.PSI == nil {
 		t.Error("no pressure information")
 	}
-	if g.find("hugetlb") != nil && len(s.Hugetlb) == 0 {
+	if h := g.find("hugetlb"); h != nil && !h.unified && len(s.Hugetlb) == 0 {
 		t.Error("no huge pages")
 	}
 	again, err := Reopen(g.Paths())

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
@@ -73,7 +74,7 @@ func TestDeviceProgramFails(t *testing.T) {
 	if parent.unified() == nil {
 		t.Skip("no unified tree")
 	}
-	parent.trees = parent.trees[len(parent.trees)-1:]
+	onlyUnified(parent)
 	parent.seam = func(call, _ string) error {
 		if call == "bpf" {
 			return unix.EPERM
@@ -151,8 +152,20 @@ func TestParents(t *testing.T) {
 }
 
 // TestHandsDownForReal needs controllers on the way to a group two levels
-// below the top of the real unified tree.
+// below the top of the real unified tree. The top is the machine's: it gets
+// back what it handed down before.
 func TestHandsDownForReal(t *testing.T) {
+	var before string
+	var top *dir
+	t.Cleanup(func() { // after the groups are gone
+		if top == nil || strings.Contains(before, "hugetlb") {
+			return
+		}
+		defer top.close()
+		if err := top.write("cgroup.subtree_control", "-hugetlb"); err != nil && !errors.Is(err, unix.EBUSY) {
+			t.Error(err)
+		}
+	})
 	parent := newGroup(t)
 	tr := parent.unified()
 	if tr == nil || !tr.has("hugetlb") {
@@ -162,6 +175,10 @@ func TestHandsDownForReal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	top = parent.dir(filepath.Dir(tr.path))
+	if before, err = top.read("cgroup.subtree_control"); err != nil {
+		t.Fatal(err)
+	}
 	if len(sizes) == 0 {
 		sizes = []string{"2MB"} // the top itself has no such files
 	}
@@ -169,6 +186,9 @@ func TestHandsDownForReal(t *testing.T) {
 	create(t, g, &specs.LinuxResources{HugepageLimits: []specs.LinuxHugepageLimit{{Pagesize: sizes[0], Limit: 4 << 20}}})
 	if got := mustRead(t, g.unified().path, "hugetlb."+sizes[0]+".max"); got != "4194304" {
 		t.Errorf("limit is %s", got)
+	}
+	if s, err := g.Stats(); err != nil || len(s.Hugetlb) == 0 {
+		t.Errorf("huge pages: %v, %v", s.Hugetlb, err)
 	}
 	if err := g.Remove(t.Context()); err != nil {
 		t.Fatal(err)
