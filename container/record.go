@@ -27,8 +27,7 @@ func (s *Store) readRecord(id string) (*Container, error) {
 func (s *Store) readRecordInto(buf *[]byte, id string) (*Container, error) {
 	path := s.dir + "/" + id + "/" + recordFile
 	c := new(Container)
-	var err error
-	if *buf, err = disk.ReadJSONInto(*buf, path, c); err != nil {
+	if err := readInto(buf, path, c, quickContainer); err != nil {
 		return nil, err
 	}
 	if c.ID != id {

@@ -18,8 +18,7 @@ func ReadStatus(path string) (Status, error) {
 
 func readStatusInto(buf *[]byte, path string) (Status, error) {
 	var s Status
-	var err error
-	*buf, err = disk.ReadJSONInto(*buf, path, &s)
+	err := readInto(buf, path, &s, quickStatus)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return Status{State: Created}, nil

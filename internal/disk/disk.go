@@ -45,24 +45,24 @@ func WriteJSON(path string, v any, perm fs.FileMode, durable bool) error {
 // ReadJSON decodes path into v. A missing file keeps its fs.ErrNotExist, bytes
 // that are no JSON are fault.Damaged.
 func ReadJSON(path string, v any) error {
-	_, err := ReadJSONInto(nil, path, v)
-	return err
+	data, err := ReadInto(nil, path)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return fault.New(fault.Damaged, "read %s: %w", path, err)
+	}
+	return nil
 }
 
-// ReadJSONInto is ReadJSON for one who reads many files: buf is used for the
-// bytes, and returned, larger if need be, for the next call.
-func ReadJSONInto(buf []byte, path string, v any) ([]byte, error) {
+// ReadInto returns the bytes of path, at most MaxJSON. Who reads many files
+// gives what it got for the last one as buf, whose room is used again.
+func ReadInto(buf []byte, path string) ([]byte, error) {
 	buf, err := read(buf[:0], path)
-	if err != nil {
-		return buf, err
-	}
-	if len(buf) > MaxJSON {
+	if err == nil && len(buf) > MaxJSON {
 		return nil, fault.New(fault.TooLarge, "read %s: larger than %d bytes", path, MaxJSON)
 	}
-	if err := json.Unmarshal(buf, v); err != nil {
-		return buf, fault.New(fault.Damaged, "read %s: %w", path, err)
-	}
-	return buf, nil
+	return buf, err
 }
 
 // read appends the file to buf, at most one byte more than MaxJSON. Three
