@@ -27,7 +27,7 @@ type app struct {
 	ctx     context.Context
 
 	root, state, logLevel, config string
-	debug                         bool
+	debug, showsVersion           bool
 	host                          []string
 
 	engine func() (*engine.Engine, error)

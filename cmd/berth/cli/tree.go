@@ -76,12 +76,16 @@ func (a *app) tree(args []string) *cobra.Command {
 		Use:              "berth [OPTIONS] COMMAND",
 		Short:            "Run containers",
 		Long:             "berth runs containers: images, copies of them that are written to, and processes in them, without a daemon.",
-		Version:          a.version,
 		SilenceErrors:    true,
 		SilenceUsage:     true,
 		TraverseChildren: true,
 		Args:             a.noSuchCommand,
-		RunE:             func(c *cobra.Command, _ []string) error { return c.Help() },
+		RunE: func(c *cobra.Command, _ []string) error {
+			if a.showsVersion {
+				return a.println("berth version " + a.version)
+			}
+			return c.Help()
+		},
 		PersistentPreRunE: func(*cobra.Command, []string) error {
 			return a.setup()
 		},
@@ -160,15 +164,14 @@ func (a *app) globals(root *cobra.Command) {
 	f.StringVar(&a.config, "config", "", "Location of client config files")
 	f.StringArrayVarP(&a.host, "host", "H", nil, "Daemon socket to connect to")
 	_ = f.MarkHidden("host")
-	f.BoolP("version", "v", false, "Print version information and quit")
+	f.BoolVarP(&a.showsVersion, "version", "v", false, "Print version information and quit")
 	root.PersistentFlags().Bool("help", false, "Print usage")
 	_ = root.PersistentFlags().MarkHidden("help")
-	root.SetVersionTemplate(fmt.Sprintf("berth version %s\n", a.version))
 }
 
 // noSuchCommand refuses words where only a command can stand.
 func (a *app) noSuchCommand(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 || a.showsVersion {
 		return nil
 	}
 	return exit{1, fmt.Errorf("unknown command: %s %s\n\nRun '%s --help' for more information", c.CommandPath(), args[0], c.CommandPath())}
