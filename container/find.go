@@ -16,11 +16,11 @@ import (
 // Find looks a container up by full id, full name or a unique prefix of its
 // id, in this order, as docker does. A leading "/" of a name is ignored.
 func (s *Store) Find(q string) (*Container, error) {
-	id, err := s.Resolve(q)
-	if err != nil {
-		return nil, err
+	id, c, err := s.resolve(q)
+	if err != nil || c != nil {
+		return c, err
 	}
-	c, err := s.Load(id)
+	c, err = s.Load(id)
 	if errors.Is(err, fault.NotFound) { // removed between the two
 		return nil, noSuch(q)
 	}
@@ -30,17 +30,24 @@ func (s *Store) Find(q string) (*Container, error) {
 // Resolve is Find without reading more than it must: it also gives the id of
 // a container whose record is damaged, so that it can be removed.
 func (s *Store) Resolve(q string) (string, error) {
+	id, _, err := s.resolve(q)
+	return id, err
+}
+
+// resolve also gives the record, when it had to be read.
+func (s *Store) resolve(q string) (string, *Container, error) {
 	if q == "" {
-		return "", fault.New(fault.Invalid, "invalid container name or ID: value is empty")
+		return "", nil, fault.New(fault.Invalid, "invalid container name or ID: value is empty")
 	}
 	if ValidID(q) && s.exists(q) {
-		return q, nil
+		return q, nil, nil
 	}
-	id, err := s.byName(strings.TrimPrefix(q, "/"))
+	id, c, err := s.byName(strings.TrimPrefix(q, "/"))
 	if id != "" || err != nil {
-		return id, err
+		return id, c, err
 	}
-	return s.byPrefix(q)
+	id, err = s.byPrefix(q)
+	return id, nil, err
 }
 
 func (s *Store) exists(id string) bool {
@@ -50,22 +57,25 @@ func (s *Store) exists(id string) bool {
 
 // byName returns "" when nobody has the name. A link alone does not count: it
 // may be left over from a creation or rename that died.
-func (s *Store) byName(name string) (string, error) {
+func (s *Store) byName(name string) (string, *Container, error) {
 	if CheckName(name) != nil {
-		return "", nil
+		return "", nil, nil
 	}
 	id, err := os.Readlink(s.nameLink(name))
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", nil
+		return "", nil, nil
 	}
 	if err != nil {
-		return "", fault.Op("container.find", name, err)
+		return "", nil, fault.Op("container.find", name, err)
 	}
 	c, err := s.Load(id)
 	if errors.Is(err, fault.NotFound) || (err == nil && c.Name != name) {
-		return "", nil
+		return "", nil, nil
 	}
-	return id, nil
+	if err != nil { // damaged: Load says so again to who wants the record
+		return id, nil, nil //nolint:nilerr // the name is all the same its own
+	}
+	return id, c, nil
 }
 
 func (s *Store) byPrefix(q string) (string, error) {

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"path"
 	"path/filepath"
@@ -60,7 +62,10 @@ func (c *Containers) Exec(ctx context.Context, q ExecRequest) (container.ExitSta
 	if err != nil {
 		return container.ExitStatus{}, err
 	}
-	conn, err := c.running(ctx, rec)
+	conn, err := c.ensure(ctx, rec.ID)
+	if errors.Is(err, fault.NotRunning) {
+		return container.ExitStatus{}, notRunning(rec)
+	}
 	if err != nil {
 		return container.ExitStatus{}, err
 	}
@@ -73,11 +78,10 @@ func (c *Containers) Exec(ctx context.Context, q ExecRequest) (container.ExitSta
 
 // process derives the new process from the container's own.
 func (c *Containers) process(records *container.Store, rec *container.Container, s container.Status, q ExecRequest) (*specs.Process, error) {
-	var spec struct{ Process *specs.Process }
-	if err := disk.ReadJSON(filepath.Join(c.bundleDir(records, rec.ID), "config.json"), &spec); err != nil {
+	p, err := readProcess(filepath.Join(c.bundleDir(records, rec.ID), "config.json"))
+	if err != nil {
 		return nil, err
 	}
-	p := spec.Process
 	if p == nil || p.Capabilities == nil {
 		return nil, fault.New(fault.Damaged, "the bundle of container %s has no process", rec.Name)
 	}
@@ -104,6 +108,37 @@ func (c *Containers) process(records *container.Store, rec *container.Container,
 	}
 	execCaps(p, q.Privileged)
 	return p, nil
+}
+
+// readProcess reads the process of a spec, which comes early in ours, and not
+// the whole of it: the larger part is about system calls.
+func readProcess(path string) (*specs.Process, error) {
+	data, err := disk.ReadInto(nil, path)
+	if err != nil {
+		return nil, err
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	if _, err = d.Token(); err != nil { // the brace
+		return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
+	}
+	for d.More() {
+		key, err := d.Token()
+		if err != nil {
+			return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
+		}
+		var p *specs.Process
+		var other json.RawMessage
+		if key == "process" {
+			if err := d.Decode(&p); err != nil {
+				return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
+			}
+			return p, nil
+		}
+		if err := d.Decode(&other); err != nil {
+			return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
+		}
+	}
+	return nil, nil
 }
 
 // changeUser makes p run as another user of the container's own files.
