@@ -123,8 +123,8 @@ func (s *server) signal(m *wire.Message) error {
 		return s.notRunning()
 	}
 	err := s.send(l, m)
-	if errors.Is(err, unix.ESRCH) {
-		return s.notRunning()
+	if errors.Is(err, unix.ESRCH) || err != nil && l.ended() {
+		return s.notRunning() // it ended meanwhile, and the runtime may have forgotten it
 	}
 	if err == nil && s.current().State == container.Paused && (m.Signal == int(syscall.SIGKILL) || m.Signal == s.stopSignal()) {
 		if err = s.freeze(false); errors.Is(err, fault.NotRunning) || errors.Is(err, unix.ESRCH) {
