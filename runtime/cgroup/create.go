@@ -38,6 +38,27 @@ func (g *group) Create(r *specs.LinuxResources) error {
 	return nil
 }
 
+func (g *group) Begin() error {
+	const op = "cgroup.begin"
+	t := g.unified()
+	if t == nil {
+		return nil
+	}
+	undo := cleanup.New()
+	d := g.dir(t.path)
+	defer d.close()
+	made, err := g.makeLeaf(t, d, undo)
+	if err == nil && !made {
+		err = g.vacant(t)
+	}
+	if err == nil {
+		undo.Release()
+		g.begun = true
+		return nil
+	}
+	return fault.Op(op, t.path, errors.Join(err, undo.Run()))
+}
+
 func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 	for i := range g.trees {
 		t := &g.trees[i]
@@ -45,7 +66,7 @@ func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 		if err != nil {
 			return err
 		}
-		if !made {
+		if !made && !(t.unified && g.begun) {
 			if err := g.vacant(t); err != nil {
 				return err
 			}

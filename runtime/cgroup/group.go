@@ -21,6 +21,10 @@ type Manager interface {
 	// if a group is there with processes in it, or is frozen, and then leaves
 	// things as they were.
 	Create(r *specs.LinuxResources) error
+	// Begin makes the group of the unified tree alone, where there is one, so
+	// that a process can be born in it while Create, which must follow, does
+	// the rest.
+	Begin() error
 	// Apply changes limits. What r does not name stays, device rules
 	// included. Two numbers that share a file on v2 (quota and period, memory
 	// and swap) must be given together.
@@ -57,6 +61,7 @@ type Manager interface {
 // it is.
 type group struct {
 	trees []tree // the unified tree last
+	begun bool   // Begin made the unified one: who is in it is ours
 
 	seam seam // tests
 	fake bool // tests: not a cgroup file system

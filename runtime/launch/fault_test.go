@@ -121,3 +121,29 @@ func TestKillBetweenForkAndExecLeavesNothing(t *testing.T) {
 		t.Errorf("left something:\nbefore %+v\nafter  %+v", before, after)
 	}
 }
+
+// Descriptors of the caller's that happen to lie where package syscall puts
+// things aside must not get in the way: a monitor starts several at once.
+func TestManyDescriptors(t *testing.T) {
+	root := busybox(t)
+	var held []*os.File
+	defer func() {
+		for _, f := range held {
+			f.Close()
+		}
+	}()
+	for range 200 {
+		f, err := os.Open("/dev/null")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, f)
+		if f.Fd()%7 != 0 {
+			continue
+		}
+		got, err := run(t, testSpec("true"), root)
+		if err != nil || got.status.ExitStatus() != 0 {
+			t.Fatalf("with descriptor %d open: %v %v", f.Fd(), got.status, err)
+		}
+	}
+}

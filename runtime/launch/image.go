@@ -10,7 +10,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/runtime/plan"
 )
 
 // The image that a child executes: a static ELF file without sections, made
@@ -149,9 +148,6 @@ func elfMachine() uint16 {
 // until the payload runs, /proc/PID/exe of the child is this file.
 func (pr *Program) sealedImage() (*os.File, error) {
 	fd, err := memfd("berth-child")
-	if err == nil {
-		fd, err = above(fd)
-	}
 	if err != nil {
 		return nil, fault.Op("launch: image", "", err)
 	}
@@ -173,13 +169,6 @@ func memfd(name string) (int, error) {
 		fd, err = unix.MemfdCreate(name, flags)
 	}
 	return fd, os.NewSyscallError("memfd_create", err)
-}
-
-// above moves a descriptor out of the range in which the child gets its own.
-func above(fd int) (int, error) {
-	defer unix.Close(fd)
-	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, plan.SlotBase+plan.MaxSlots)
-	return high, os.NewSyscallError("fcntl F_DUPFD_CLOEXEC", err)
 }
 
 // fill writes the segments, with a hole between them, and seals the file.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"runtime"
 	"strconv"
 	"syscall"
 
@@ -141,9 +140,12 @@ func (p *Process) spawn(o Options, report *os.File) error {
 	if err != nil {
 		return err
 	}
+	// The image has a number of its own, too: package syscall moves descriptors
+	// about on the way and would overwrite one that it does not know of.
+	files[plan.Image.FD()] = image.Fd()
 	files[plan.Sync.FD()] = uintptr(pair[1])
 	files[plan.Report.FD()] = report.Fd()
-	return p.forkExec(image, files, o.Cgroup)
+	return p.forkExec(files, o.Cgroup)
 }
 
 // childFiles places the inputs under their numbers; everything else is closed.
@@ -164,14 +166,13 @@ func childFiles(inputs []plan.Input, files []*os.File) ([]uintptr, error) {
 	return table, nil
 }
 
-func (p *Process) forkExec(image *os.File, files []uintptr, cgroup *os.File) error {
+func (p *Process) forkExec(files []uintptr, cgroup *os.File) error {
 	pidfd := -1
 	sys := &syscall.SysProcAttr{Cloneflags: uintptr(p.pr.plan.Clone.Flags), PidFD: &pidfd}
 	if p.pr.plan.Clone.IntoCgroup && cgroup != nil {
 		sys.UseCgroupFD, sys.CgroupFD = true, int(cgroup.Fd())
 	}
-	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(int(image.Fd())), []string{"berth"}, &syscall.ProcAttr{Files: files, Sys: sys})
-	runtime.KeepAlive(image)
+	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(plan.Image.FD()), []string{"berth"}, &syscall.ProcAttr{Files: files, Sys: sys})
 	if err != nil {
 		return spawnError(p.pr.plan, err)
 	}

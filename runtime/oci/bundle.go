@@ -130,6 +130,9 @@ func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 		ParentAt: parentPoints(b.Spec),
 	}
 	f.Doors, f.IntoCgroup = doors(m)
+	if len(f.Doors) > 0 { // the parent makes them meanwhile
+		f.ParentAt = append([]plan.Point{plan.Grouped}, f.ParentAt...)
+	}
 	f.LowerAppend = slices.ContainsFunc(b.Mounts, func(m mount.Mount) bool { return m.Type == "overlay" }) && kernel.LowerAppend()
 	if f.AwaitStart || len(startHooks(b.Spec, req)) > 0 {
 		f.ParentAt = append(f.ParentAt, plan.Ready)
@@ -139,16 +142,16 @@ func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 
 // doors names the v1 groups that the child enters by itself, and says whether
 // it is born in one of the unified tree.
-func doors(m cgroup.Manager) (names []string, unified bool) {
+func doors(m cgroup.Manager) (doors []plan.Door, unified bool) {
 	paths := m.Paths()
 	for name, dir := range paths {
-		if door := doorName(dir); name != "" && dir != paths[""] && !slices.Contains(names, door) {
-			names = append(names, door)
+		if d := (plan.Door{Name: doorName(dir), Dir: dir}); name != "" && dir != paths[""] && !slices.Contains(doors, d) {
+			doors = append(doors, d)
 		}
 	}
-	slices.Sort(names)
+	slices.SortFunc(doors, func(a, b plan.Door) int { return strings.Compare(a.Name, b.Name) })
 	_, unified = paths[""]
-	return names, unified
+	return doors, unified
 }
 
 // sources looks at what bind mounts bring in, and makes relative ones relative

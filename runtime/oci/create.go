@@ -159,18 +159,35 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if c.spec.Linux != nil {
 		limits = c.spec.Linux.Resources
 	}
-	// The kernel makes the groups while we plan what happens in them.
+	if err := c.cg.Begin(); err != nil {
+		return err
+	}
+	// The kernel makes the rest while we plan what happens in them, and the
+	// child begins.
 	made := make(chan error, 1)
 	go func() { made <- c.cg.Create(limits) }()
 	c.groupsMade = sync.OnceValue(func() error { return <-made })
 	c.undo.Add(func() error {
 		if c.groupsMade() != nil {
-			return nil // Create has undone what it did
+			// Create has undone what it did, and what it found may be
+			// somebody else's: only what Begin made is left to us.
+			return removeEmpty(c.cg.Paths()[""])
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
 		return errors.Join(c.cg.Kill(), c.cg.Remove(ctx))
 	})
+	return nil
+}
+
+// removeEmpty removes a group that nobody is in.
+func removeEmpty(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if err := unix.Rmdir(dir); err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, unix.EBUSY) {
+		return fault.Op("remove cgroup", dir, err)
+	}
 	return nil
 }
 

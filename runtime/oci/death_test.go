@@ -21,7 +21,7 @@ import (
 // createSteps are the names that Create reaches, in order, for a container
 // with everything in it.
 var createSteps = []string{
-	"reserve", "cgroup", "compile", "inputs", "launch", "cloned", "born", "rooted", "ready", "record", "pid file", "poststart",
+	"reserve", "cgroup", "compile", "inputs", "launch", "cloned", "grouped", "born", "rooted", "ready", "record", "pid file", "poststart",
 }
 
 // everything is a pod whose creation has all steps.
@@ -119,7 +119,7 @@ func TestKilledCreator(t *testing.T) {
 			wantError(t, p.Delete(t.Context(), p.id, false), "interrupted")
 		case err != nil:
 			t.Errorf("%s: %v", step, err)
-		case step == "born" || step == "rooted" || step == "ready": // it is on record, and ends with its creator
+		case step == "grouped" || step == "born" || step == "rooted" || step == "ready": // it is on record, and ends with its creator
 			poll(t, step+": the end of the child", func() bool {
 				s, err := p.State(p.id)
 				return err == nil && s.Status == specs.StateStopped

@@ -59,11 +59,6 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	if err != nil {
 		return nil, err
 	}
-	doors, err := cg.Doors()
-	if err != nil {
-		return nil, err
-	}
-	defer closeFiles(doors)
 	dir, err := cg.Dir()
 	if err != nil {
 		return nil, err
@@ -71,7 +66,7 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	if dir != nil {
 		defer dir.Close()
 	}
-	f, err := execFacts(req, s, spec, doors, dir != nil)
+	f, err := execFacts(req, s, spec, cg)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +84,7 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 		}
 		return execConsole(req, child, &proc)
 	}
-	child, err := r.launchJoin(ctx, pl, s, req.Stdio, &joinExtras{req.Preserve, doors, dir}, at)
+	child, err := r.launchJoin(ctx, pl, s, req.Stdio, &joinExtras{req.Preserve, dir}, at)
 	if err != nil {
 		if proc.Console != nil {
 			proc.Console.Close()
@@ -99,7 +94,7 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	return finishExec(req, child, &proc)
 }
 
-func execFacts(req *ExecRequest, s *State, spec *specs.Spec, doors []*os.File, into bool) (plan.JoinFacts, error) {
+func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) (plan.JoinFacts, error) {
 	apart, err := namespacesApart(s.Pid)
 	if err != nil {
 		return plan.JoinFacts{}, err
@@ -107,13 +102,11 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, doors []*os.File, i
 	f := plan.JoinFacts{
 		Facts: plan.Facts{
 			LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
-			IntoCgroup: into, Preserve: len(req.Preserve),
+			Preserve: len(req.Preserve),
 		},
 		Namespaces: apart, Who: s.ID,
 	}
-	for _, d := range doors {
-		f.Doors = append(f.Doors, doorName(d.Name()))
-	}
+	f.Doors, f.IntoCgroup = doors(cg)
 	if spec.Linux != nil && !req.Unfiltered {
 		f.Seccomp = spec.Linux.Seccomp
 	}
@@ -156,8 +149,8 @@ func finishExec(req *ExecRequest, child *launch.Process, proc *Process) (*Proces
 
 // joinExtras are the inputs of a join that hooks do not have.
 type joinExtras struct {
-	preserve, doors []*os.File
-	dir             *os.File
+	preserve []*os.File
+	dir      *os.File
 }
 
 // launchJoin starts a plan made by plan.Join in the container s.
@@ -176,12 +169,6 @@ func (r *Runtime) launchJoin(ctx context.Context, pl *plan.Plan, s *State, stdio
 		switch kind {
 		case "preserve":
 			files = append(files, x.preserve[n])
-		case "cgroup":
-			door, err := findDoor(x.doors, rest)
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, door)
 		case "pidfd":
 			fd, err := r.pidfd(s)
 			if err != nil {

@@ -30,7 +30,7 @@ func seed(f *testing.F, edit ...func(*specs.Spec)) {
 }
 
 var fuzzFacts = plan.Facts{
-	RootPath: "/rootfs", LastCap: 40, Arch: "amd64", Doors: []string{"pids"}, AwaitStart: true,
+	RootPath: "/rootfs", LastCap: 40, Arch: "amd64", Doors: []plan.Door{{Name: "pids", Dir: "/sys/fs/cgroup/pids/x"}}, AwaitStart: true,
 	ParentAt: []plan.Point{plan.Born, plan.Rooted, plan.Ready},
 	Cgroups:  []plan.CgroupView{{Name: "pids", Dir: "/sys/fs/cgroup/pids/x"}},
 }

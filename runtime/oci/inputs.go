@@ -11,8 +11,17 @@ import (
 
 // inputs opens what the plan asks for.
 func (c *creation) inputs(context.Context) error {
-	if err := c.openGroups(); err != nil {
+	if doors, _ := doors(c.cg); len(doors) == 0 { // the plan has no point to wait for the groups
+		if err := c.groupsMade(); err != nil {
+			return err
+		}
+	}
+	var err error
+	if c.cgroupDir, err = c.cg.Dir(); err != nil {
 		return err
+	}
+	if c.cgroupDir != nil {
+		c.own = append(c.own, c.cgroupDir)
 	}
 	for _, in := range c.plan.Inputs {
 		f, err := c.input(in.What)
@@ -32,8 +41,6 @@ func (c *creation) input(what string) (*os.File, error) {
 	case "preserve":
 		n, err := strconv.Atoi(rest)
 		return c.req.Preserve[n], err
-	case "cgroup":
-		return findDoor(c.own, rest)
 	}
 	var f *os.File
 	var err error
@@ -61,32 +68,6 @@ func stdioNumber(name string) int {
 		return 1
 	}
 	return 2
-}
-
-// openGroups opens the groups, which are there by now.
-func (c *creation) openGroups() error {
-	if err := c.groupsMade(); err != nil {
-		return err
-	}
-	doors, err := c.cg.Doors()
-	if err != nil {
-		return err
-	}
-	c.own = append(c.own, doors...)
-	if c.cgroupDir, err = c.cg.Dir(); err == nil && c.cgroupDir != nil {
-		c.own = append(c.own, c.cgroupDir)
-	}
-	return err
-}
-
-// findDoor returns the tasks file of a hierarchy.
-func findDoor(doors []*os.File, name string) (*os.File, error) {
-	for _, d := range doors {
-		if doorName(d.Name()) == name {
-			return d, nil
-		}
-	}
-	return nil, fault.New(fault.Internal, "no group in hierarchy %s", name)
 }
 
 func closeFiles(files []*os.File) {

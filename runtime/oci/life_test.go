@@ -37,6 +37,12 @@ func TestLife(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.wantStatus(specs.StateRunning)
+	never := -1
+	poll(t, "the payload's output", func() bool { // it has printed when it opens the FIFO
+		never, err = unix.Open(p.rootfs("never"), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		return err == nil
+	})
+	defer unix.Close(never)
 	wantError(t, p.Start(t.Context(), p.id), "running")
 	_, err = p.Create(t.Context(), CreateRequest{ID: p.id, Bundle: p.load(), Stdio: o.stdio()})
 	if !errors.Is(err, fault.Exists) {

@@ -29,6 +29,8 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		return err
 	}
 	switch p {
+	case plan.Grouped:
+		return c.groupsMade()
 	case plan.Born:
 		return writeMaps(child.Pid, c.spec.Linux)
 	case plan.Rooted:

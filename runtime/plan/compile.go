@@ -22,9 +22,8 @@ type Facts struct {
 	// source that is missing here counts as a directory; when that is wrong at
 	// run time the kernel refuses the mount.
 	SourceIsDir map[string]bool
-	// Doors are the cgroup v1 controllers whose tasks files the parent opens,
-	// in the order of the inputs cgroup:0, cgroup:1, …
-	Doors []string
+	// Doors are the groups of cgroup v1 that the child enters by itself.
+	Doors []Door
 	// Cgroups are the hierarchies to show under /sys/fs/cgroup.
 	Cgroups []CgroupView
 	// IntoCgroup: there is a unified tree and the child is born in it.
@@ -45,6 +44,9 @@ type Facts struct {
 	LowerAppend bool
 }
 
+// Door is a group that a process enters by writing to its tasks file.
+type Door struct{ Name, Dir string }
+
 // CgroupView is one hierarchy as the container sees it.
 type CgroupView struct {
 	Name string // directory below /sys/fs/cgroup; "" is the whole of it (cgroup v2)
@@ -63,6 +65,8 @@ type compiler struct {
 	free  Slot
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
+
+	entered bool // the groups, by enterLate
 }
 
 type join struct {
@@ -211,16 +215,13 @@ func (c *compiler) take() Slot {
 
 func (c *compiler) inputs() error {
 	c.plan.Inputs = stdio(c.facts.Preserve)
-	for _, name := range c.facts.Doors {
-		c.input("cgroup:"+name, c.take())
-	}
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
 	}
 	if c.facts.AwaitStart {
 		c.input("start", Start)
 	}
-	if c.free >= Report {
+	if c.free >= Image {
 		return fault.New(fault.TooLarge, "plan needs %d descriptors, more than the %d there are", c.free, MaxSlots)
 	}
 	return nil
@@ -240,8 +241,8 @@ func stdio(preserve int) []Input {
 
 func (c *compiler) phaseJoin() error {
 	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart}}
-	for _, name := range c.facts.Doors {
-		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + name), name})
+	if c.enterEarly() {
+		steps = append(steps, c.enterSteps()...)
 	}
 	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
@@ -262,12 +263,44 @@ func (c *compiler) phaseJoin() error {
 			steps = append(steps, Fork{}, DieWithParent{})
 		}
 	}
-	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {
 		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
 	}
 	steps = append(steps, joinSteps(c.joins)...)
 	c.phase("join", append(steps, Session{})...)
 	return nil
+}
+
+// enterEarly: as a rule the child enters its groups late, so that the parent
+// makes them while the child sets up its root. It cannot wait where it loses
+// the right or the sight to enter: in another user or mount namespace, or when
+// the parent needs it at Born.
+func (c *compiler) enterEarly() bool {
+	return c.newNS&unix.CLONE_NEWUSER != 0 || len(c.joins) > 0 || c.facts.parentAt(Born)
+}
+
+func (c *compiler) enterSteps() []Step {
+	var steps []Step
+	if c.facts.parentAt(Grouped) {
+		steps = append(steps, WaitFor{Grouped})
+	}
+	for _, d := range c.facts.Doors {
+		steps = append(steps, EnterCgroup(d))
+	}
+	return steps
+}
+
+// enterLate are the steps that phaseJoin left for later; they come once.
+func (c *compiler) enterLate() []Step {
+	if c.entered || c.enterEarly() {
+		return nil
+	}
+	c.entered = true
+	steps := c.enterSteps()
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	return steps
 }
 
 // unshared are the namespaces that the child makes itself, before Born.
@@ -377,9 +410,12 @@ func (c *compiler) phaseMounts() error {
 		if err != nil {
 			return err
 		}
+		if m := c.spec.Mounts[i].Type; m == "cgroup" || m == "cgroup2" {
+			steps = append(steps, c.enterLate()...)
+		}
 		steps = append(steps, s...)
 	}
-	c.phase("mounts", steps...)
+	c.phase("mounts", append(steps, c.enterLate()...)...)
 	return nil
 }
 

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func goldenFacts() Facts {
 	return Facts{
 		RootPath: "/bundle/rootfs", LastCap: 40, Arch: "amd64",
-		Doors: []string{"cpu", "memory"}, IntoCgroup: true, LowerAppend: true,
+		Doors: []Door{{"cpu", "/sys/fs/cgroup/cpu/c1"}, {"memory", "/sys/fs/cgroup/memory/c1"}}, IntoCgroup: true, LowerAppend: true,
 		Cgroups: []CgroupView{
 			{Name: "cpu,cpuacct", Dir: "/sys/fs/cgroup/cpu/c1", Link: "cpu"},
 			{Name: "memory", Dir: "/sys/fs/cgroup/memory/c1"},
@@ -50,9 +50,9 @@ func TestGolden(t *testing.T) {
 		root       []mount.Mount
 		facts      func(*Facts)
 	}{
-		{"default", "default.json", overlay, func(f *Facts) { f.ParentAt = []Point{Rooted} }},
+		{"default", "default.json", overlay, func(f *Facts) { f.ParentAt = []Point{Grouped, Rooted} }},
 		{"created", "default.json", nil, func(f *Facts) { f.ParentAt = []Point{Rooted, Ready}; f.AwaitStart = true; f.Preserve = 2 }},
-		{"userns", "userns.json", nil, func(f *Facts) { f.ParentAt = []Point{Born} }},
+		{"userns", "userns.json", nil, func(f *Facts) { f.ParentAt = []Point{Grouped, Born} }},
 		{"joined", "joined.json", nil, func(f *Facts) { f.Cgroups = []CgroupView{{Dir: "/sys/fs/cgroup/c1"}}; f.Doors = nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -31,9 +31,6 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	c := &compiler{facts: &f.Facts, plan: &Plan{}, free: FirstFree}
 	c.plan.Clone.IntoCgroup = f.IntoCgroup
 	c.plan.Inputs = stdio(f.Preserve)
-	for _, name := range f.Doors {
-		c.input("cgroup:"+name, c.take())
-	}
 	if f.Namespaces != 0 {
 		c.input("pidfd", Pidfd)
 	}
@@ -70,8 +67,8 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 
 func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
 	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{}}
-	for _, name := range f.Doors {
-		steps = append(steps, EnterCgroup{c.inputSlot("cgroup:" + name), name})
+	for _, d := range f.Doors {
+		steps = append(steps, EnterCgroup(d))
 	}
 	if adj := p.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})

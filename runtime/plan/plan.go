@@ -25,7 +25,7 @@ type Clone struct {
 
 // Input is a file that the parent opens and the child finds under number FD.
 // What names it for whoever opens it: "stdin", "stdout", "stderr",
-// "preserve:N", "cgroup:NAME", "ns:PATH", "pidfd", "start".
+// "preserve:N", "ns:PATH", "pidfd", "start".
 type Input struct {
 	What string
 	FD   int
@@ -43,13 +43,16 @@ type Point uint8
 
 // The points, in order.
 const (
-	Born   Point = iota + 1 // parent writes id maps and whatever needs the host's /proc
-	Rooted                  // mounts are made, the old root is still there: hooks
-	Ready                   // all is set up but rights: state is created
+	Grouped Point = iota + 1 // the cgroups are made
+	Born                     // parent writes id maps and whatever needs the host's /proc
+	Rooted                   // mounts are made, the old root is still there: hooks
+	Ready                    // all is set up but rights: state is created
 )
 
 func (p Point) String() string {
 	switch p {
+	case Grouped:
+		return "grouped"
 	case Born:
 		return "born"
 	case Rooted:

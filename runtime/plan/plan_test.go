@@ -68,7 +68,7 @@ func TestVerify(t *testing.T) {
 		{"good", []Step{closed, Chdir{Path: "/"}, exec}, ""},
 		{"no exec", []Step{closed}, "does not end in exec"},
 		{"after exec", []Step{exec, Umask{}}, "comes after exec"},
-		{"empty slot", []Step{EnterCgroup{Door: FirstFree, Name: "cpu"}, exec}, "empty slot"},
+		{"empty slot", []Step{JoinNamespaces{From: FirstFree, What: "x"}, exec}, "empty slot"},
 		{"descriptors at chdir", []Step{Chdir{Path: "/"}, exec}, "still open"},
 		{"points", []Step{WaitFor{Ready}, WaitFor{Born}, exec}, "out of order"},
 		{"after the filter", []Step{Seccomp{}, Umask{}, exec}, "after the filter"},

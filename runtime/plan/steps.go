@@ -27,6 +27,8 @@ const (
 	Start                 // FIFO that start writes to
 	Pidfd                 // process whose namespaces are joined
 	FirstFree             // inputs: cgroup doors, namespaces
+	// Image is the program that the child executes first.
+	Image Slot = MaxSlots - 3
 	// Report is the file that the child reports to; it maps it before the first step.
 	Report Slot = MaxSlots - 2
 	// Sync is the socket to the parent. Its end says exec, or death.
@@ -37,14 +39,19 @@ const (
 // group's tasks file itself, which for one's own single thread skips the
 // kernel's lock over all thread groups.
 type EnterCgroup struct {
-	Door Slot
 	Name string // the controller, for people
+	Dir  string // the group's directory
 }
 
 func (s EnterCgroup) String() string { return "enter cgroup " + s.Name }
 
 // Calls implements Step.
-func (s EnterCgroup) Calls() []Call { return []Call{write(s.Door, "0")} }
+func (s EnterCgroup) Calls() []Call {
+	return []Call{
+		call(unix.SYS_OPENAT, "openat", cwd(), text(s.Dir+"/tasks"), flags(unix.O_WRONLY|unix.O_CLOEXEC, "O_WRONLY")).into(Work),
+		write(Work, "0"),
+	}
+}
 
 // Unshare makes namespaces that cannot be made at birth: a cgroup namespace
 // must be made inside the cgroup, a time namespace needs its offsets first.
