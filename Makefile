@@ -5,13 +5,14 @@ GO         ?= go
 PREFIX     ?= /usr/local
 DESTDIR    ?=
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+COMMIT     ?= $(shell git rev-parse --short=7 HEAD 2>/dev/null)
 FUZZTIME   ?= 30s
 TESTFLAGS  ?=
 BENCHFLAGS ?=
 
 export CGO_ENABLED := 0
 
-LDFLAGS := -s -w -X main.version=$(VERSION)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build

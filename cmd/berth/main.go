@@ -13,9 +13,12 @@ import (
 	"github.com/berth-engine/berth/cmd/berth/cli"
 )
 
-// version is set by the linker: -X main.version=...
-var version = "unknown"
+// Set by the linker: -X main.version=... -X main.commit=...
+var (
+	version = "unknown"
+	commit  string
+)
 
 func main() {
-	os.Exit(cli.Main(version, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
+	os.Exit(cli.Main(cli.Build{Version: version, Commit: commit}, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }

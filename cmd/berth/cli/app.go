@@ -24,6 +24,7 @@ type Stdio struct{ In, Out, Err *os.File }
 type app struct {
 	Stdio
 	version string
+	commit  string
 	ctx     context.Context
 
 	root, state, logLevel, config string
@@ -117,9 +118,13 @@ func (a *app) each(names []string, print bool, fn func(name string) error) error
 	return nil
 }
 
+// Build says what was built.
+type Build struct{ Version, Commit string }
+
 // Main runs one command line and returns the exit code.
-func Main(version string, args []string, io Stdio) int {
-	a := newApp(version, io)
+func Main(b Build, args []string, io Stdio) int {
+	a := newApp(b.Version, io)
+	a.commit = b.Commit
 	root := a.tree(args)
 	root.SetArgs(args)
 	root.SetIn(io.In)

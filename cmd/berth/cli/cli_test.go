@@ -170,7 +170,7 @@ func invoke(t *testing.T, args ...string) (code int, stdout, stderr string) {
 		return f
 	}
 	in, out, errs := open("in"), open("out"), open("err")
-	code = Main("test", args, Stdio{in, out, errs})
+	code = Main(Build{Version: "test"}, args, Stdio{in, out, errs})
 	read := func(name string) string {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {

@@ -56,7 +56,7 @@ Server: berth (no daemon: the same program)
 `
 
 func (a *app) showVersion(text string) error {
-	p := program{Version: a.version, GoVersion: runtime.Version(), GitCommit: commit(), Os: runtime.GOOS, Arch: runtime.GOARCH}
+	p := program{Version: a.version, GoVersion: runtime.Version(), GitCommit: a.gitCommit(), Os: runtime.GOOS, Arch: runtime.GOARCH}
 	v := versions{Client: p, Server: p}
 	v.Server.Platform.Name, v.Client.Platform.Name = "berth", "berth"
 	return a.template(text, versionText, v)
@@ -84,7 +84,12 @@ func (a *app) template(text, own string, v any) error {
 	return err
 }
 
-func commit() string {
+// gitCommit is as the linker was told, or as package debug knows where the
+// program was built without the Makefile.
+func (a *app) gitCommit() string {
+	if a.commit != "" {
+		return a.commit
+	}
 	info, ok := debug.ReadBuildInfo()
 	if ok {
 		for _, s := range info.Settings {
