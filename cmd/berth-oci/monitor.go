@@ -67,7 +67,7 @@ func awaitRequest() {
 // engineRuntime gives package oci the form that the monitor wants.
 type engineRuntime struct{ rt *oci.Runtime }
 
-func (e engineRuntime) Create(ctx context.Context, b server.Bundle) (server.Proc, error) {
+func (e engineRuntime) Run(ctx context.Context, b server.Bundle) (server.Proc, error) {
 	bundle, err := oci.LoadBundle(b.Dir)
 	if err != nil {
 		return server.Proc{}, err
@@ -77,7 +77,7 @@ func (e engineRuntime) Create(ctx context.Context, b server.Bundle) (server.Proc
 		return server.Proc{}, err
 	}
 	defer done()
-	p, err := e.rt.Create(ctx, oci.CreateRequest{ID: b.ID, Bundle: bundle, Stdio: stdio})
+	p, err := e.rt.Create(ctx, oci.CreateRequest{ID: b.ID, Bundle: bundle, Stdio: stdio, Start: true, Console: b.Console})
 	return procOf(p), err
 }
 
@@ -107,8 +107,6 @@ func procOf(p *oci.Process) server.Proc {
 	}
 	return server.Proc{Pid: p.Pid, Pidfd: p.Pidfd, StartTicks: p.StartTicks, Console: p.Console}
 }
-
-func (e engineRuntime) Start(ctx context.Context, id string) error { return e.rt.Start(ctx, id) }
 
 func (e engineRuntime) Exec(ctx context.Context, id string, p *specs.Process, stdio [3]*os.File) (server.Proc, error) {
 	stdio, done, err := standIn(stdio)

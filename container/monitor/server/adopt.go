@@ -50,7 +50,8 @@ func (s *server) adopt(first *os.File) error {
 	if s.log, err = openLog(s.cfg); err != nil {
 		return refuse(first, err)
 	}
-	s.connect(l)
+	s.pump(l)
+	s.live(l)
 	if old.Stopped {
 		close(s.halt)
 	}

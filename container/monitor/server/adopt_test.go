@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -264,21 +265,16 @@ func TestAdoptContinuesTheLog(t *testing.T) {
 // A command that comes in the very moment of the monitor's death, when its
 // socket may answer for the last time and its process is still listed.
 func TestEnsureWhileTheMonitorDies(t *testing.T) {
-	stop := make(chan struct{})
 	var wg sync.WaitGroup
+	var stop atomic.Bool
 	for range 2 * runtime.NumCPU() { // a kernel with much to do takes its time to bury
 		wg.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
+			for !stop.Load() {
 			}
 		})
 	}
 	defer wg.Wait()
-	defer close(stop)
+	defer stop.Store(true)
 	for range 20 {
 		b := newBox(t, nil, "/bin/sleep", "60")
 		b.start(monitor.AttachOptions{}).Close()

@@ -65,14 +65,14 @@ type brief struct {
 	n      int
 }
 
-func (b *brief) Create(context.Context, Bundle) (Proc, error) {
+func (b *brief) Run(context.Context, Bundle) (Proc, error) {
 	b.n++
 	if err := b.refuse(b.n); err != nil {
 		return Proc{}, err
 	}
 	return spawn([]string{"/bin/false"}, [3]*os.File{os.Stdin, os.Stdout, os.Stderr}, false)
 }
-func (*brief) Start(context.Context, string) error { return nil }
+
 func (*brief) Exec(context.Context, string, *specs.Process, [3]*os.File) (Proc, error) {
 	return Proc{}, errors.ErrUnsupported
 }
@@ -174,7 +174,7 @@ func TestBeginFailures(t *testing.T) {
 		{"run directory", func(b *box, _ *payload) { os.RemoveAll(b.cfg.RunDir) }},
 		{"log", func(b *box, _ *payload) { b.cfg.LogFile = b.dir }},
 		{"fifo", func(b *box, _ *payload) {
-			_ = os.MkdirAll(b.cfg.RunDir+"/stdin/x", 0o700)
+			_ = os.MkdirAll(b.cfg.RunDir+"/stdout/x", 0o700)
 		}},
 		{"create", func(_ *box, p *payload) { p.CreateErr = "no" }},
 		{"start", func(_ *box, p *payload) { p.StartErr = "no" }},

@@ -103,6 +103,26 @@ func (p payload) fail(text string) error {
 	return codedError{err, p.Code}
 }
 
+// Run creates and starts.
+func (f *fake) Run(ctx context.Context, b Bundle) (Proc, error) {
+	p, err := f.Create(ctx, b)
+	if err != nil {
+		return Proc{}, err
+	}
+	if p.Console != nil {
+		err = b.Console(p.Console)
+		p.Console = nil
+	}
+	if err == nil {
+		err = f.Start(ctx, b.ID)
+	}
+	if err != nil {
+		_ = f.Delete(ctx, b.ID, true)
+		_, _ = syscall.Wait4(p.Pid, nil, 0, nil)
+	}
+	return p, err
+}
+
 // Create starts a shell that waits for Start before it becomes the payload.
 func (f *fake) Create(_ context.Context, b Bundle) (Proc, error) {
 	p, err := f.payload()

@@ -37,7 +37,7 @@ func (s *server) finish(exit container.ExitStatus) {
 	}
 	s.tell(exit)
 	removeFIFOs(s.cfg.RunDir)
-	os.Remove(filepath.Join(s.cfg.RunDir, wire.Socket)) // from now on the file speaks
+	unlink(filepath.Join(s.cfg.RunDir, wire.Socket)) // from now on the file speaks
 	s.execsDone()
 	s.flush()
 	s.remove()

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"os"
 	"sync"
 	"time"
@@ -39,71 +40,58 @@ func (s *server) begin(ctx context.Context, size *wire.Size) (*life, error) {
 	defer undo.Run()
 
 	l := &life{over: make(chan struct{})}
+	undo.Add(func() error { s.abandon(l); return nil })
 	var theirs [3]*os.File
 	if !s.cfg.TTY {
 		var err error
 		if l.io, theirs, err = makeStdio(s.cfg.RunDir, s.cfg.OpenStdin); err != nil {
 			return nil, err
 		}
-		undo.Add(func() error { l.io.close(); removeFIFOs(s.cfg.RunDir); return nil })
 	}
-	proc, err := s.create(ctx, theirs)
+	s.pump(l)
+	proc, err := s.create(ctx, theirs, func(master *os.File) (err error) {
+		if l.console, err = pollable(master, "console"); err != nil {
+			return err
+		}
+		if size != nil {
+			_ = resize(l.console, *size) // a terminal without a size works
+		}
+		s.pump(l)
+		return nil
+	})
 	closeFiles(theirs[:])
 	if err != nil {
 		return nil, err
 	}
-	undo.Add(func() error { s.abandon(l, proc.Pid); return nil })
-	undo.Add(func() error { return s.delete() })
-	if err := l.take(proc); err != nil {
+	if l.proc, err = watch(proc, true); err != nil {
+		err = errors.Join(err, s.delete())
+		(&process{pid: proc.Pid}).reap()
 		return nil, err
 	}
-	if size != nil && l.console != nil {
-		_ = resize(l.console, *size) // a terminal without a size works
-	}
-	s.connect(l)
-	if err := s.rt.Start(ctx, s.cfg.ID); err != nil {
-		return nil, err
-	}
+	s.live(l)
 	undo.Release()
 	return l, nil
 }
 
 // create calls the runtime with the oom score that the payload shall inherit.
-func (s *server) create(ctx context.Context, theirs [3]*os.File) (Proc, error) {
+func (s *server) create(ctx context.Context, theirs [3]*os.File, console func(*os.File) error) (Proc, error) {
 	defer s.score.forking()()
-	return s.rt.Create(ctx, Bundle{
-		ID: s.cfg.ID, Dir: s.cfg.Bundle, TTY: s.cfg.TTY,
+	return s.rt.Run(ctx, Bundle{
+		ID: s.cfg.ID, Dir: s.cfg.Bundle, TTY: s.cfg.TTY, Console: console,
 		Stdin: theirs[0], Stdout: theirs[1], Stderr: theirs[2],
 	})
 }
 
-// take makes p's files the life's own.
-func (l *life) take(p Proc) (err error) {
-	if p.Console != nil {
-		if l.console, err = pollable(p.Console, "console"); err != nil {
-			return err
-		}
-	}
-	if l.proc, err = watch(p, true); err != nil && l.console != nil {
-		l.console.Close()
-	}
-	return err
-}
-
-// abandon undoes take and connect for a life that did not begin. The runtime
-// has killed the process.
-func (s *server) abandon(l *life, pid int) {
-	s.mu.Lock()
-	s.life = nil
-	s.mu.Unlock()
-	if l.proc == nil {
-		l.proc = &process{pid: pid}
-		l.proc.reap()
-		return
-	}
+// abandon undoes a life that did not begin, or cannot be. The runtime has
+// killed the process.
+func (s *server) abandon(l *life) {
+	s.live(nil)
 	close(l.over)
-	l.proc.wait(nil)
+	if l.proc != nil {
+		l.proc.wait(nil)
+	}
 	l.drain()
+	removeFIFOs(s.cfg.RunDir)
 }
 
 func (s *server) delete() error {
@@ -112,8 +100,15 @@ func (s *server) delete() error {
 	return s.rt.Delete(ctx, s.cfg.ID, true)
 }
 
-// connect starts the pumps and makes l the life that clients talk to.
-func (s *server) connect(l *life) {
+// live makes l the life that clients talk to.
+func (s *server) live(l *life) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.life = l
+}
+
+// pump begins to carry output from the streams that are there.
+func (s *server) pump(l *life) {
 	send := func(kind wire.Type, frame []byte) { s.publish(l, kind, frame) }
 	run := func(src *os.File, kind wire.Type) {
 		if src == nil {
@@ -125,9 +120,6 @@ func (s *server) connect(l *life) {
 	run(l.console, wire.Stdout)
 	run(l.io.stdout, wire.Stdout)
 	run(l.io.stderr, wire.Stderr)
-	s.mu.Lock()
-	s.life = l
-	s.mu.Unlock()
 }
 
 // ended reports whether the payload has.

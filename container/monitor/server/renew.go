@@ -69,8 +69,12 @@ func (s *server) become(l *life, size *wire.Size) (err error) {
 		number *int
 		file   *os.File
 	}{
-		{&h.Door, s.door.f}, {&h.Pidfd, l.proc.fd}, {&h.Console, l.console},
-		{&h.Stdin, l.io.stdin}, {&h.Stdout, l.io.stdout}, {&h.Stderr, l.io.stderr},
+		{&h.Door, s.door.f},
+		{&h.Pidfd, l.proc.fd},
+		{&h.Console, l.console},
+		{&h.Stdin, l.io.stdin},
+		{&h.Stdout, l.io.stdout},
+		{&h.Stderr, l.io.stderr},
 	} {
 		*f.number = inherit(f.file, 0)
 		defer func() { inherit(f.file, unix.FD_CLOEXEC) }()
@@ -128,7 +132,8 @@ func (s *server) resume(text string) (err error) {
 		_ = s.set(func(st *container.Status) { st.Note = join(st.Note, "further output is not kept: "+err.Error()) })
 	}
 	nameProcess()
-	s.connect(l)
+	s.pump(l)
+	s.live(l)
 	s.door = &door{file(h.Door, "control socket")}
 	defer s.close()
 	go s.door.accept(&s.busy, s.serveConn)

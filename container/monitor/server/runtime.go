@@ -9,14 +9,11 @@ import (
 
 // Runtime makes containers. Errors carry a fault class; one with a method
 // ExitCode() int proposes the exit code of the command line. All methods may
-// be called at the same time, Create, Start and Delete of one id one after the
-// other.
+// be called at the same time, Run and Delete of one id one after the other.
 type Runtime interface {
-	// Create makes everything up to the point before the payload's exec. On
-	// failure nothing is left. The caller keeps its copies of the files.
-	Create(ctx context.Context, b Bundle) (Proc, error)
-	// Start lets the payload go and returns once its exec is done or failed.
-	Start(ctx context.Context, id string) error
+	// Run makes a container and returns once its payload's exec is done or
+	// has failed; then nothing is left. The caller keeps its copies of the files.
+	Run(ctx context.Context, b Bundle) (Proc, error)
 	// Exec starts a further process; stdio is not used with p.Terminal.
 	Exec(ctx context.Context, id string, p *specs.Process, stdio [3]*os.File) (Proc, error)
 	// Kill signals the first process, or all of them.
@@ -38,6 +35,7 @@ type Bundle struct {
 	// The payload's own descriptors; nil with TTY.
 	Stdin, Stdout, Stderr *os.File
 	TTY                   bool
+	Console               func(master *os.File) error // with TTY: takes the terminal, before the payload runs
 }
 
 // Proc is a process that a Runtime started or found. The server closes its

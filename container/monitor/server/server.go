@@ -140,7 +140,7 @@ func (s *server) moved() {
 func (s *server) close() {
 	close(s.quit)
 	s.door.close()
-	os.Remove(filepath.Join(s.cfg.RunDir, wire.Socket))
+	unlink(filepath.Join(s.cfg.RunDir, wire.Socket))
 	if s.log != nil {
 		_ = s.log.Close() // what is lost is in the status
 	}

@@ -8,11 +8,25 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-engine/berth/container/monitor/internal/wire"
 )
 
 // nameProcess tells monitors apart from other runs of the same program.
-func nameProcess() { _ = os.WriteFile("/proc/self/comm", []byte("berth-monitor"), 0) }
+func nameProcess() { _ = poke("/proc/self/comm", "berth-monitor") }
+
+// poke writes to a file of proc, without the calls that find out whether the
+// poller could watch it.
+func poke(path, text string) error {
+	fd, err := unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, []byte(text))
+	return err
+}
 
 // A monitor gives back what it does not need when nothing has happened for a
 // while: after the start, after each exec, and after each time that much has
@@ -94,7 +108,7 @@ func (s *score) init() {
 }
 
 func (s *score) lower() {
-	s.lowered = s.first != "" && os.WriteFile(scoreFile, []byte(strconv.Itoa(lowest)), 0) == nil
+	s.lowered = s.first != "" && poke(scoreFile, strconv.Itoa(lowest)) == nil
 }
 
 // forking is called before a fork, and what it returns after it.
@@ -103,7 +117,7 @@ func (s *score) forking() (after func()) {
 	defer s.mu.Unlock()
 	s.forks++
 	if s.forks == 1 && s.lowered {
-		_ = os.WriteFile(scoreFile, []byte(s.first), 0) // raising is always allowed
+		_ = poke(scoreFile, s.first) // raising is always allowed
 	}
 	return func() {
 		s.mu.Lock()

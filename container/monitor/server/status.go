@@ -62,7 +62,7 @@ func (s *server) running(l *life, restarts int) error {
 // can find must not run.
 func (s *server) undo(l *life) {
 	_ = s.delete()
-	s.abandon(l, l.proc.pid)
+	s.abandon(l)
 }
 
 // failed records a first start that did not succeed. A container that never

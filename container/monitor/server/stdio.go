@@ -33,8 +33,10 @@ func makeStdio(dir string, withStdin bool) (mine stdio, theirs [3]*os.File, err 
 		}
 	}()
 	for i, name := range fifos {
-		if err := makeFIFO(filepath.Join(dir, name)); err != nil {
-			return mine, theirs, err
+		if i > 0 || withStdin {
+			if err := makeFIFO(filepath.Join(dir, name)); err != nil {
+				return mine, theirs, err
+			}
 		}
 		if theirs[i], err = openTheirs(dir, i, withStdin); err != nil {
 			return mine, theirs, err
@@ -45,10 +47,13 @@ func makeStdio(dir string, withStdin bool) (mine stdio, theirs [3]*os.File, err 
 }
 
 func makeFIFO(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
+	err := unix.Mkfifo(path, 0o600)
+	if errors.Is(err, unix.EEXIST) { // of an earlier life
+		if err = unix.Unlink(path); err == nil {
+			err = unix.Mkfifo(path, 0o600)
+		}
 	}
-	if err := unix.Mkfifo(path, 0o600); err != nil {
+	if err != nil {
 		return &os.PathError{Op: "mkfifo", Path: path, Err: err}
 	}
 	return os.Chmod(path, 0o666) // whatever the umask
@@ -112,6 +117,10 @@ func closeFiles(files []*os.File) {
 // removeFIFOs takes the names away; the directory is the engine's.
 func removeFIFOs(dir string) {
 	for _, name := range fifos {
-		os.Remove(filepath.Join(dir, name))
+		unlink(filepath.Join(dir, name))
 	}
 }
+
+// unlink removes a file that may be gone already. os.Remove would try it as a
+// directory, too.
+func unlink(path string) { _ = unix.Unlink(path) }
