@@ -18,9 +18,7 @@ import (
 
 // accepted are the documents we ask for. Schema 1 is not among them; a
 // registry that has nothing else says so, or sends it and is refused by name.
-var accepted = strings.Join([]string{
-	ocispec.MediaTypeImageIndex, blob.DockerIndex, ocispec.MediaTypeImageManifest, blob.DockerManifest,
-}, ", ")
+const accepted = ocispec.MediaTypeImageIndex + ", " + blob.DockerIndex + ", " + ocispec.MediaTypeImageManifest + ", " + blob.DockerManifest
 
 const digestHeader = "Docker-Content-Digest"
 

@@ -17,8 +17,13 @@ import (
 // nor the stack grow with what a container nested.
 const maxDepth = 64
 
-// errMounted is EBUSY in words.
-var errMounted = fmt.Errorf("is a mount point, unmount it first: %w", unix.EBUSY)
+// errMounted is EBUSY in words; a type, since fmt would run at each start.
+var errMounted = mounted{}
+
+type mounted struct{}
+
+func (mounted) Error() string { return "is a mount point, unmount it first: " + unix.EBUSY.Error() }
+func (mounted) Unwrap() error { return unix.EBUSY }
 
 // RemoveTree removes dir and everything below it. A missing dir is no error.
 //
