@@ -75,7 +75,7 @@ func (c *Containers) explain(ctx context.Context, dir string, calls bool, w io.W
 	if err != nil {
 		return err
 	}
-	args := []string{"explain", "--create"} // as monitors ask for it
+	args := []string{"explain"}
 	if calls {
 		args = append(args, "--calls")
 	}

@@ -77,8 +77,15 @@ func (e engineRuntime) Run(ctx context.Context, b server.Bundle) (server.Proc, e
 		return server.Proc{}, err
 	}
 	defer done()
-	p, err := e.rt.Create(ctx, oci.CreateRequest{ID: b.ID, Bundle: bundle, Stdio: stdio, Start: true, Console: b.Console})
+	req := runRequest(b.ID, bundle)
+	req.Stdio, req.Console = stdio, b.Console
+	p, err := e.rt.Create(ctx, req)
 	return procOf(p), err
+}
+
+// runRequest is what monitors ask of the runtime and explain explains.
+func runRequest(id string, b *oci.Bundle) oci.CreateRequest {
+	return oci.CreateRequest{ID: id, Bundle: b, Start: true}
 }
 
 // standIn puts /dev/null where a descriptor is missing: a process with a

@@ -200,7 +200,9 @@ func cmdExplain(a *app) func() (int, error) {
 		if err != nil {
 			return 1, err
 		}
-		return 0, oci.Explain(a.stdout, oci.CreateRequest{ID: "ID", Bundle: b, Start: !*create}, plan.ExplainOptions{Calls: *calls})
+		req := runRequest("ID", b)
+		req.Start = !*create
+		return 0, oci.Explain(a.stdout, req, plan.ExplainOptions{Calls: *calls})
 	}
 }
 

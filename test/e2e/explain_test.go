@@ -34,7 +34,7 @@ func TestExplainMatchesStrace(t *testing.T) {
 			e := newEngine(t)
 			mark := "mark-" + strconv.Itoa(os.Getpid())
 			args := append(tt.args, mark)
-			plan := parsePlan(t, e.ok(append([]string{"explain", "run", "--calls"}, args...)...))
+			plan := parsePlan(t, e.ok(append([]string{"explain", "run", "--calls", "--rm"}, args...)...))
 			if len(plan) < 20 {
 				t.Fatalf("explain prints only %d calls", len(plan))
 			}
