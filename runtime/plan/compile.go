@@ -325,15 +325,6 @@ func joinSteps(joins []join) []Step {
 	return steps
 }
 
-func (c *compiler) inputSlot(what string) Slot {
-	for _, in := range c.plan.Inputs {
-		if in.What == what {
-			return Slot(in.FD - SlotBase)
-		}
-	}
-	return NoSlot
-}
-
 func (c *compiler) phaseRootfs() error {
 	prop := uint64(unix.MS_SLAVE)
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
