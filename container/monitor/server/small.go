@@ -34,6 +34,8 @@ func poke(path, text string) error {
 const (
 	quietFor = time.Second
 	muchFlow = 1 << 20
+
+	retryMost = time.Minute // between two looks whether it is possible now
 )
 
 // grown says that work was done for which memory was taken.
@@ -46,12 +48,19 @@ func (s *server) grown() {
 func (s *server) keepSmall() {
 	t := time.NewTimer(quietFor)
 	defer t.Stop()
+	// What keeps a monitor from beginning anew may end without a sign.
+	again := time.NewTimer(retryMost)
+	defer again.Stop()
+	retry := quietFor
 	var seen, freed int64
 	for {
 		select {
 		case <-s.ended:
 			return
 		case <-s.stir:
+			retry = quietFor
+		case <-again.C:
+			retry = min(2*retry, retryMost)
 		}
 		// something happened: wait until it is quiet again
 		for seen = -1; seen != s.volume.Load(); {
@@ -70,6 +79,7 @@ func (s *server) keepSmall() {
 		}
 		if l := s.alive(); l != nil && s.stale.Load() {
 			l.proc.wake() // supervise calls shrink
+			again.Reset(retry)
 		}
 	}
 }
