@@ -45,7 +45,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@test/fuzz.sh $(FUZZTIME)
 
 cover: ## run the tests with coverage and print the total of each package
-	@$(GO) test -count=1 -timeout 25m -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+	@mkdir -p bin/cover # for the processes that tests start of themselves
+	@GOCOVERDIR=$(CURDIR)/bin/cover $(GO) test -count=1 -timeout 25m -coverprofile=bin/cover.out ./...
+	@$(GO) tool cover -func=bin/cover.out | tail -1
 
 install: build ## binaries, man pages and completions below $(DESTDIR)$(PREFIX)
 	@test/install.sh '$(DESTDIR)$(PREFIX)'
