@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "lines" {
 		n, _ := strconv.Atoi(os.Args[2])
 		printLines(n)
-		os.Exit(0)
+		syscall.Exit(0) // os.Exit adds a line when coverage is counted
 	}
 	os.Exit(m.Run())
 }
