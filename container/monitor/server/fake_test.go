@@ -316,6 +316,20 @@ func (b *box) cleanup() {
 		}
 		return err != nil
 	})
+	// It may still be writing when its door is closed.
+	eventually(b.t, "the monitor's end", func() bool { return !b.serving() })
+}
+
+// serving reports whether a monitor of this box is still a process.
+func (b *box) serving() bool {
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is constant
+	for _, l := range lines {
+		text, err := os.ReadFile(l) // empty for a zombie
+		if err == nil && strings.Contains(string(text), "\x00monitor\x00") && strings.Contains(string(text), b.dir) {
+			return true
+		}
+	}
+	return false
 }
 
 func (b *box) spawn() *monitor.Conn {
