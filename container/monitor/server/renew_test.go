@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -23,16 +24,25 @@ func (b *box) renewed() bool {
 func stepping(t *testing.T, change func(*monitor.Config), script string) (b *box, next func()) {
 	t.Helper()
 	b = newBox(t, change)
-	gate := filepath.Join(b.dir, "gate-of-test")
-	if err := syscall.Mkfifo(gate, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	b.write("fake.json", payload{Args: []string{"/bin/sh", "-c", strings.ReplaceAll(script, "NEXT", "read x <$0"), gate}})
-	return b, func() {
-		t.Helper()
-		if err := os.WriteFile(gate, []byte("\n"), 0o600); err != nil {
+	// A gate for each NEXT: the next reader of a single one could still meet
+	// the last writer, and pass.
+	var gates []string
+	for strings.Contains(script, "NEXT") {
+		gate := filepath.Join(b.dir, "gate-of-test-"+strconv.Itoa(len(gates)))
+		if err := syscall.Mkfifo(gate, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		script = strings.Replace(script, "NEXT", "read x <"+gate, 1)
+		gates = append(gates, gate)
+	}
+	b.write("fake.json", payload{Args: []string{"/bin/sh", "-c", script}})
+	calls := 0
+	return b, func() {
+		t.Helper()
+		if err := os.WriteFile(gates[calls%len(gates)], []byte("\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		calls++
 	}
 }
 
