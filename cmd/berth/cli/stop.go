@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
@@ -45,17 +47,7 @@ func newStop(a *app) *cobra.Command {
 			"then kill it. -t -1 waits for ever.",
 		Args: atLeast(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := a.engine()
-			if err != nil {
-				return err
-			}
-			return a.each(args, true, func(name string) error {
-				r, err := f.request(name)
-				if err != nil {
-					return err
-				}
-				return notFound(e.Containers.Stop(a.ctx, r), "container", name)
-			})
+			return a.stopEach(&f, args, (*engine.Containers).Stop)
 		},
 	}
 	f.register(c.Flags())
@@ -69,19 +61,24 @@ func newRestart(a *app) *cobra.Command {
 		Short: "Restart one or more containers",
 		Args:  atLeast(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			e, err := a.engine()
-			if err != nil {
-				return err
-			}
-			return a.each(args, true, func(name string) error {
-				r, err := f.request(name)
-				if err != nil {
-					return err
-				}
-				return notFound(e.Containers.Restart(a.ctx, r), "container", name)
-			})
+			return a.stopEach(&f, args, (*engine.Containers).Restart)
 		},
 	}
 	f.register(c.Flags())
 	return c
+}
+
+// stopEach does verb, a stop or a restart, to each container named.
+func (a *app) stopEach(f *stopFlags, names []string, verb func(*engine.Containers, context.Context, engine.StopRequest) error) error {
+	e, err := a.engine()
+	if err != nil {
+		return err
+	}
+	return a.each(names, true, func(name string) error {
+		r, err := f.request(name)
+		if err != nil {
+			return err
+		}
+		return notFound(verb(e.Containers, a.ctx, r), "container", name)
+	})
 }
