@@ -69,8 +69,10 @@ func (a *app) exec(e *execFlags) (int, error) {
 	if req.Console, err = e.console(req.Process, e.detach); err != nil {
 		return 0, err
 	}
-	fg := newForeground()
-	fg.catch(req.Process.Terminal && req.Console == nil)
+	fg, err := newForeground(req.Process.Terminal && req.Console == nil)
+	if err != nil {
+		return 0, err
+	}
 	defer fg.restore()
 	p, err := a.rt.Exec(context.Background(), req)
 	if err != nil || e.detach {

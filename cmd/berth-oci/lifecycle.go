@@ -5,15 +5,14 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"strconv"
-	"syscall"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/sigpipe"
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
@@ -123,8 +122,6 @@ func cmdRun(a *app) func() (int, error) {
 	a.flags.BoolVar(&m.keep, "keep", false, "keep the stopped container")
 	a.flags.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
 	return func() (int, error) {
-		a.rt.Warm()
-		fg := newForeground()
 		req, err := m.request(a, a.args[0])
 		if err != nil {
 			return 1, err
@@ -133,13 +130,16 @@ func cmdRun(a *app) func() (int, error) {
 		if req.Console, err = m.console(req.Bundle.Spec.Process, m.detach); err != nil {
 			return 1, err
 		}
-		return a.run(req, &m, fg)
+		return a.run(req, &m)
 	}
 }
 
 // run is the foreground: signals go to the payload, its status is ours.
-func (a *app) run(req oci.CreateRequest, m *makeFlags, fg *foreground) (int, error) {
-	fg.catch(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
+func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
+	fg, err := newForeground(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
+	if err != nil {
+		return 1, err
+	}
 	defer fg.restore()
 	p, err := a.rt.Create(context.Background(), req)
 	if err != nil {
@@ -183,29 +183,22 @@ func sendMaster(path string, master *os.File) error {
 
 // foreground passes signals, and serves the terminal if there is one.
 type foreground struct {
-	signals  chan os.Signal
-	catching chan struct{}
-	tty      *terminal
+	signals int // see sigpipe
+	tty     *terminal
 }
 
-// newForeground begins to catch what would end us. Each signal costs two
-// switches of threads: it is done beside the reading of the bundle, and the
-// signals that do not matter before the payload runs follow in forward.
-func newForeground() *foreground {
-	fg := &foreground{signals: make(chan os.Signal, 128), catching: make(chan struct{})}
-	go func() {
-		signal.Notify(fg.signals, unix.SIGTERM, unix.SIGINT, unix.SIGHUP)
-		close(fg.catching)
-	}()
-	return fg
-}
-
-// catch returns when signals are caught; call it before anything is made.
-func (fg *foreground) catch(tty bool) {
-	<-fg.catching
+// newForeground begins to catch signals; call it before anything is made that
+// our death would leave behind.
+func newForeground(tty bool) (*foreground, error) {
+	pipe, err := sigpipe.Catch(sigpipe.All()...)
+	if err != nil {
+		return nil, err
+	}
+	fg := &foreground{signals: pipe}
 	if tty {
 		fg.tty = &terminal{}
 	}
+	return fg, nil
 }
 
 func (fg *foreground) restore() {
@@ -220,29 +213,36 @@ func (fg *foreground) wait(p *oci.Process) (int, error) {
 		if err := fg.tty.serve(p.Console); err != nil {
 			return 1, errors.Join(err, p.Signal(unix.SIGKILL))
 		}
+		defer fg.tty.drain()
 	}
-	go fg.forward(p)
-	code, err := p.Wait()
-	if fg.tty != nil {
-		fg.tty.drain()
-	}
-	return code, err
-}
-
-func (fg *foreground) forward(p *oci.Process) {
-	signal.Notify(fg.signals, unix.SIGQUIT, unix.SIGUSR1, unix.SIGUSR2, unix.SIGALRM, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU)
-	if fg.tty != nil {
-		signal.Notify(fg.signals, unix.SIGWINCH)
-	}
-	for s := range fg.signals {
-		switch s := s.(syscall.Signal); s {
-		case unix.SIGCHLD, unix.SIGURG, unix.SIGPIPE:
-		case unix.SIGWINCH:
-			if fg.tty != nil {
-				fg.tty.resize()
+	both := []unix.PollFd{{Fd: int32(p.Pidfd.Fd()), Events: unix.POLLIN}, {Fd: int32(fg.signals), Events: unix.POLLIN}}
+	for {
+		_, err := unix.Poll(both, -1)
+		switch {
+		case errors.Is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return 1, os.NewSyscallError("poll", err)
+		case both[1].Revents != 0:
+			if err := fg.forward(p); err != nil {
+				return 1, err
 			}
-		default:
-			p.Signal(s)
+		}
+		if both[0].Revents != 0 {
+			return p.Wait()
 		}
 	}
+}
+
+func (fg *foreground) forward(p *oci.Process) error {
+	list, err := sigpipe.Read(fg.signals)
+	for _, s := range list {
+		switch {
+		case s != unix.SIGWINCH:
+			p.Signal(s)
+		case fg.tty != nil:
+			fg.tty.resize()
+		}
+	}
+	return err
 }

@@ -23,7 +23,7 @@ internal/merged: internal/fault internal/mount internal/under $sys
 internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.
-$stones = internal/fault internal/cleanup internal/disk internal/mount internal/kernel internal/under internal/merged
+$stones = internal/fault internal/cleanup internal/disk internal/jsontext internal/mount internal/kernel internal/under internal/merged
 runtime/seccomp: internal/fault $spec
 runtime/cgroup:  $stones $spec $sys github.com/cilium/ebpf/...
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup
@@ -52,7 +52,7 @@ cmd/berth/format:  $stones $words
 cmd/berth/request: $stones $words container github.com/distribution/reference
 cmd/berth/tty:     $stones $words $sys
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
-cmd/berth-oci: runtime/... container container/monitor container/monitor/server $stones $spec $sys $words
+cmd/berth-oci: runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
 cmd/berth-doc: $words cmd/berth/cli
 
 # Tests may use anything.

@@ -61,15 +61,12 @@ func Assemble(p *plan.Plan) (*Program, error) {
 }
 
 func (pr *Program) op(c *plan.Call) (op, error) {
-	o := op{nr: c.Nr, into: -1, skip: c.Skip}
+	o := op{nr: uintptr(c.Nr), into: -1, skip: c.Skip, ok: c.OK}
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
 	}
 	if len(c.Args) > len(o.arg) {
 		return o, fault.New(fault.Internal, "%s: too many arguments", c.Name)
-	}
-	for i, e := range c.OK {
-		o.ok[i] = uint16(e)
 	}
 	switch {
 	case c.Name == "skip":
@@ -98,13 +95,14 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 		o.arg[i] = uintptr(plan.Slot(a.N).FD())
 		return
 	case plan.Text:
-		o.arg[i] = uintptr(pr.put(a.Data))
+		o.arg[i] = uintptr(pr.put(a.S))
+		pr.data = append(pr.data, 0)
 	case plan.Bytes:
-		at := pr.put(a.Data)
+		at := pr.put(a.S)
 		o.arg[i] = uintptr(at)
 		if a.More != nil {
 			for _, r := range a.More.Refs {
-				pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(r.Target)})
+				pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(string(r.Target))})
 			}
 		}
 	case plan.Strings:
@@ -113,19 +111,22 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 	o.addrs |= 1 << i
 }
 
-// put copies b into data, aligned to 8, and returns its offset.
-func (pr *Program) put(b []byte) int {
-	at := (len(pr.data) + 7) &^ 7
-	pr.data = append(pr.data, make([]byte, at-len(pr.data))...)
-	pr.data = append(pr.data, b...)
+// put copies s into data, aligned to 8, and returns its offset.
+func (pr *Program) put(s string) int {
+	const zeros = "\x00\x00\x00\x00\x00\x00\x00"
+	pr.data = append(pr.data, zeros[:-len(pr.data)&7]...)
+	at := len(pr.data)
+	pr.data = append(pr.data, s...)
 	return at
 }
 
 // strings lays out a NULL-terminated array of pointers to strings.
 func (pr *Program) strings(words []string) int {
-	at := pr.put(make([]byte, 8*(len(words)+1)))
+	at := pr.put("")
+	pr.data = append(pr.data, make([]byte, 8*(len(words)+1))...)
 	for i, w := range words {
-		pr.refs = append(pr.refs, ref{at + 8*i, pr.put(append([]byte(w), 0))})
+		pr.refs = append(pr.refs, ref{at + 8*i, pr.put(w)})
+		pr.data = append(pr.data, 0)
 	}
 	return at
 }

@@ -70,7 +70,7 @@ func TestImageAlone(t *testing.T) {
 }
 
 func say(pr *Program, s string) op {
-	return op{nr: unix.SYS_WRITE, arg: [6]uintptr{1, uintptr(pr.put([]byte(s))), uintptr(len(s))}, addrs: 2, into: -1}
+	return op{nr: unix.SYS_WRITE, arg: [6]uintptr{1, uintptr(pr.put(s)), uintptr(len(s))}, addrs: 2, into: -1}
 }
 
 func exit(code uintptr) op {

@@ -140,9 +140,11 @@ func (c *creation) reserve(context.Context) error {
 // makeCgroup makes the groups. Where they will be is recorded before, so that
 // they can be removed even if we are killed half-way.
 func (c *creation) makeCgroup(context.Context) (err error) {
-	layout, err := c.r.machine()
-	if err != nil {
-		return err
+	layout := c.r.Layout
+	if layout == nil {
+		if layout, err = cgroup.Detect(); err != nil {
+			return err
+		}
 	}
 	if c.cg, err = groups(layout, c.req.ID, c.spec); err != nil {
 		return err

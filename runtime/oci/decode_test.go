@@ -3,10 +3,38 @@ package oci
 import (
 	"encoding/json"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/jsontext"
+	"github.com/berth-engine/berth/runtime/seccomp"
 )
+
+// What everybody's containers have is read without encoding/json.
+func TestReadAllIsEnough(t *testing.T) {
+	s := DefaultSpec()
+	limit, shares := int64(1<<30), uint64(512)
+	s.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &limit, Swap: &limit}
+	s.Linux.Resources.CPU = &specs.LinuxCPU{Shares: &shares, Cpus: "0"}
+	s.Linux.Resources.Pids = &specs.LinuxPids{Limit: &limit}
+	s.Linux.Seccomp = seccomp.Default(seccomp.Host{Arch: "amd64", Kernel: [2]int{6, 1}})
+	s.Process.User.AdditionalGids = []uint32{4}
+	for _, indent := range []string{"", "\t"} {
+		data, err := json.MarshalIndent(s, "", indent)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got specs.Spec
+		if !jsontext.Try(data, &got, readAll) {
+			t.Errorf("not read at once: %s", data)
+		}
+		if diff := cmp.Diff(s, &got); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
 
 // Decoding in parts gives what decoding in one piece gives.
 func TestParseSpecLosesNothing(t *testing.T) {
@@ -33,5 +61,32 @@ func TestParseSpecLosesNothing(t *testing.T) {
 	}
 	if diff := cmp.Diff(&want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// A record is the JSON that encoding/json makes of it, and comes back whole.
+func TestRecord(t *testing.T) {
+	full := State{
+		State:  specs.State{Version: "1.3.0", ID: "a", Status: specs.StateCreated, Pid: 7, Bundle: "/b\"<", Annotations: map[string]string{"z": "1", "a": "é"}},
+		Rootfs: "/r", Created: time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC), Owner: "root", StartTicks: 1 << 63, Boot: "x",
+		Cgroups: map[string]string{"": "/u", "cpu": "/c"}, Program: "sh", Hooks: true,
+	}
+	for _, s := range []State{full, {}} {
+		want, err := json.Marshal(&s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var w jsontext.Writer
+		writeState(&w, &s)
+		if string(w.Bytes()) != string(want) {
+			t.Errorf("got  %s\nwant %s", w.Bytes(), want)
+		}
+		var back State
+		if !jsontext.Try(want, &back, readState) {
+			t.Errorf("not read at once: %s", want)
+		}
+		if diff := cmp.Diff(s, back); diff != "" {
+			t.Error(diff)
+		}
 	}
 }

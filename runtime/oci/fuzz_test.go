@@ -8,10 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
 )
@@ -63,6 +65,26 @@ func FuzzSpec(f *testing.F) {
 		}
 		if _, err := launch.Assemble(p); err != nil {
 			t.Fatal(err)
+		}
+	})
+}
+
+// FuzzReadAll: what is read without encoding/json is what that would read.
+func FuzzReadAll(f *testing.F) {
+	seed(f, func(s *specs.Spec) {
+		s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_ERRNO", Flags: []specs.LinuxSeccompFlag{"SECCOMP_FILTER_FLAG_LOG"}}
+	})
+	f.Add([]byte(`{"ociVersion":"1.0","linux":{"resources":{"devices":[{"major":-1}],"unified":{"a":null}},"timeOffsets":{"monotonic":{"secs":1}}},"Process":{"ARGS":["a"]}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var got, want specs.Spec
+		if !jsontext.Try(text, &got, readAll) {
+			return
+		}
+		if err := json.Unmarshal(text, &want); err != nil {
+			t.Fatalf("%q was read, encoding/json says %v", text, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Error(diff)
 		}
 	})
 }

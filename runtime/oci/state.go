@@ -14,7 +14,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/under"
@@ -24,6 +23,8 @@ import (
 // Runtime keeps containers below Root, one directory each.
 type Runtime struct {
 	Root string // absolute; made when the first container is
+	// Layout are the machine's cgroups; nil: Create looks at them itself.
+	Layout *cgroup.Layout
 	// Warn takes what does not stop an operation; nil drops it.
 	Warn func(err error)
 	// seam lets a test fail, or die, before a step of Create.
@@ -31,34 +32,6 @@ type Runtime struct {
 
 	mu   sync.Mutex
 	kept map[string]State // what this process has recorded, by id
-
-	layout func() (*cgroup.Layout, error) // set by Warm
-}
-
-// Warm looks at the machine's cgroups in the background, for a Create that is
-// to come soon.
-func (r *Runtime) Warm() {
-	type result struct {
-		layout *cgroup.Layout
-		err    error
-	}
-	found := make(chan result, 1)
-	go func() {
-		l, err := cgroup.Detect()
-		found <- result{l, err}
-	}()
-	r.layout = sync.OnceValues(func() (*cgroup.Layout, error) {
-		f := <-found
-		return f.layout, f.err
-	})
-}
-
-// machine is the layout of the machine's cgroups.
-func (r *Runtime) machine() (*cgroup.Layout, error) {
-	if r.layout != nil {
-		return r.layout()
-	}
-	return cgroup.Detect()
 }
 
 func (r *Runtime) reach(step string) error {
@@ -139,7 +112,7 @@ func (r *Runtime) load(id string) (s State, err error) {
 		_, err = os.Lstat(r.stateFile(id))
 		return s, err
 	}
-	return s, disk.ReadJSON(r.stateFile(id), &s)
+	return s, loadState(r.stateFile(id), &s)
 }
 
 // StatePaused is runc's status for a frozen container; the specification has
@@ -170,7 +143,7 @@ func (s *State) alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.Boot) 
 func rootOf(s *State) string { return "/proc/" + strconv.Itoa(s.Pid) + "/root" }
 
 func (r *Runtime) save(s *State) error {
-	if err := disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false); err != nil {
+	if err := saveState(r.stateFile(s.ID), s); err != nil {
 		return err
 	}
 	r.mu.Lock()

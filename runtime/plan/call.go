@@ -34,26 +34,28 @@ type ArgKind uint8
 // The kinds of arguments.
 const (
 	Number  ArgKind = iota // N
-	Text                   // address of Data, NUL-terminated
-	Bytes                  // address of Data; pointers inside at Refs
+	Text                   // address of S and a NUL
+	Bytes                  // address of the bytes of S; pointers inside at Refs
 	InSlot                 // descriptor of slot N
 	Strings                // address of a NULL-terminated array of strings (argv, envp)
 )
 
-// Arg is one argument of a Call.
+// Arg is one argument of a Call. A plan has two thousand of them, and memory
+// that a program touches first costs it more than what it does there: keep
+// them small.
 type Arg struct {
+	S    string // of Text and Bytes; of a Number how Explain prints it, empty: by Form
+	N    uint64
+	More *More
 	Kind ArgKind
 	Form Form
-	N    uint64
-	Data []byte
-	Show string // how Explain prints it; empty: by Form
-	More *More
 }
 
 // More is what few arguments have.
 type More struct {
+	Show string   // how Explain prints Bytes or Strings
 	List []string // of Strings
-	Refs []Ref    // pointers to be patched into Data
+	Refs []Ref    // pointers to be patched into Bytes
 }
 
 // Form is how Explain prints an argument: words are made only when asked for,
@@ -79,53 +81,62 @@ type Ref struct {
 	Target []byte
 }
 
-// Call is one system call with constant arguments.
+// Call is one system call with constant arguments; those that are not there
+// are 0.
 type Call struct {
-	Nr   uintptr
 	Name string
 	Args []Arg
-	Into Slot          // keeps the returned descriptor, or NoSlot
-	OK   [4]unix.Errno // errors that count as done
-	Want int64         // with MustBe: the only good result
-	Must bool          // Want is to be checked
-	Skip uint8         // calls to skip forward when it succeeds without error
-	Fork bool          // goes on in the new process; the old one reports its pid and leaves
-	Fail unix.Errno    // no call at all: fail with this error
+	OK   [4]uint16 // errors that count as done
+	Want int64     // with Must: the only good result
+	Nr   uint16
+	Fail uint16 // no call at all: fail with this error
+	Into Slot   // keeps the returned descriptor, or NoSlot
+	Skip uint8  // calls to skip forward when it succeeds without error
+	Must bool   // Want is to be checked
+	Fork bool   // goes on in the new process; the old one reports its pid and leaves
 }
 
 func num(n uint64) Arg                { return Arg{Kind: Number, N: n} }
-func flags(n uint64, show string) Arg { return Arg{Kind: Number, N: n, Show: show} }
-func text(s string) Arg               { return Arg{Kind: Text, Data: append([]byte(s), 0)} }
+func flags(n uint64, show string) Arg { return Arg{Kind: Number, N: n, S: show} }
+func text(s string) Arg               { return Arg{Kind: Text, S: s} }
 func slot(s Slot) Arg                 { return Arg{Kind: InSlot, N: uint64(s)} }
 func octal(n uint64) Arg              { return Arg{Kind: Number, N: n, Form: Octal} }
-func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, Data: b, Form: f} }
-func blob(b []byte, show string) Arg  { return Arg{Kind: Bytes, Data: b, Show: show} }
-func null() Arg                       { return Arg{Show: "NULL"} }
-func cwd() Arg                        { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
+func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, S: string(b), Form: f} }
+func quoted(s string) Arg             { return Arg{Kind: Bytes, S: s, Form: Quoted} }
+func blob(b []byte, show string) Arg {
+	return Arg{Kind: Bytes, S: string(b), More: &More{Show: show}}
+}
+func null() Arg { return Arg{S: "NULL"} }
+func cwd() Arg  { return Arg{N: uint64(atFDCWD), S: "AT_FDCWD"} }
 func list(name string, words []string) Arg {
-	return Arg{Kind: Strings, More: &More{List: words}, Show: name}
+	return Arg{Kind: Strings, More: &More{List: words, Show: name}}
 }
 
 // atFDCWD is AT_FDCWD (-100) as a register.
 const atFDCWD = ^uint64(99)
 
 // call makes a Call that must succeed and keeps nothing.
-func call(nr uintptr, name string, args ...Arg) Call {
+func call(nr uint16, name string, args ...Arg) Call {
 	return Call{Nr: nr, Name: name, Args: args, Into: NoSlot}
 }
 
-func (c Call) into(s Slot) Call           { c.Into = s; return c }
-func (c Call) ok(errs ...unix.Errno) Call { copy(c.OK[:], errs); return c }
-func (c Call) skip(n int) Call            { c.Skip = uint8(n); return c }
-func (c Call) must(result int64) Call     { c.Must, c.Want = true, result; return c }
+func (c Call) into(s Slot) Call { c.Into = s; return c }
+func (c Call) ok(errs ...unix.Errno) Call {
+	for i, e := range errs {
+		c.OK[i] = uint16(e)
+	}
+	return c
+}
+func (c Call) skip(n int) Call        { c.Skip = uint8(n); return c }
+func (c Call) must(result int64) Call { c.Must, c.Want = true, result; return c }
 
 // fail is the end of a chain of alternatives: none of them worked.
-func fail(e unix.Errno) Call { return Call{Name: "fail", Fail: e, Into: NoSlot} }
+func fail(e unix.Errno) Call { return Call{Name: "fail", Fail: uint16(e), Into: NoSlot} }
 
 // String prints the call as Explain shows it.
 func (c Call) String() string {
 	if c.Name == "fail" {
-		return "or fail with " + unix.ErrnoName(c.Fail)
+		return "or fail with " + unix.ErrnoName(unix.Errno(c.Fail))
 	}
 	var b strings.Builder
 	b.WriteString(c.Name + "(")
@@ -151,7 +162,7 @@ func (c Call) notes() string {
 		if e == 0 {
 			break
 		}
-		notes = append(notes, unix.ErrnoName(e)+" ok")
+		notes = append(notes, unix.ErrnoName(unix.Errno(e))+" ok")
 	}
 	if c.Skip > 0 {
 		notes = append(notes, fmt.Sprintf("then skip %d", c.Skip))
@@ -162,13 +173,15 @@ func (c Call) notes() string {
 func (a Arg) String() string {
 	switch {
 	case a.Kind == Strings:
-		return "[" + strconv.Itoa(len(a.More.List)) + " " + a.Show + "]"
-	case a.Show != "":
-		return a.Show
+		return "[" + strconv.Itoa(len(a.More.List)) + " " + a.More.Show + "]"
 	case a.Kind == Text:
-		return strconv.Quote(string(a.Data[:len(a.Data)-1]))
+		return strconv.Quote(a.S)
 	case a.Kind == InSlot:
 		return Slot(a.N).String()
+	case a.Kind == Bytes && a.More != nil:
+		return a.More.Show
+	case a.Kind == Number && a.S != "":
+		return a.S
 	}
 	switch a.Form {
 	case Octal:
@@ -176,17 +189,17 @@ func (a Arg) String() string {
 	case Device:
 		return devWords(a.N)
 	case OpenHow:
-		return openHowWords(a.Data)
+		return openHowWords([]byte(a.S))
 	case AttrHow:
-		return attrHowWords(a.Data)
+		return attrHowWords([]byte(a.S))
 	case Attr:
 		if words := mount.AttrWords(a.N); words != "" {
 			return words
 		}
 	case Quoted:
-		return strconv.Quote(string(a.Data))
+		return strconv.Quote(a.S)
 	case LimitHow:
-		return limitWord(word(a.Data, 0)) + ":" + limitWord(word(a.Data, 1))
+		return limitWord(word([]byte(a.S), 0)) + ":" + limitWord(word([]byte(a.S), 1))
 	}
 	if a.N >= 1<<20 {
 		return "0x" + strconv.FormatUint(a.N, 16)

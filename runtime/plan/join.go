@@ -1,7 +1,6 @@
 package plan
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 
@@ -183,8 +182,8 @@ func (v *verifier) arg(c *Call, a *Arg) error {
 			return fault.New(fault.Internal, "%s uses empty slot %s", c.Name, Slot(a.N))
 		}
 	case Text:
-		if bytes.IndexByte(a.Data[:len(a.Data)-1], 0) >= 0 {
-			return fault.New(fault.Invalid, "%s: a string has a NUL byte: %q", c.Name, a.Data)
+		if strings.IndexByte(a.S, 0) >= 0 {
+			return fault.New(fault.Invalid, "%s: a string has a NUL byte: %q", c.Name, a.S)
 		}
 	case Strings:
 		for _, w := range a.More.List {

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"encoding/binary"
+	"math"
 	"path"
 	"strconv"
 	"strings"
@@ -85,36 +86,42 @@ func resolveWords(resolve uint64) string {
 // jump skips n calls: the way out of a chain of alternatives.
 func jump(n int) Call { return Call{Name: "skip", Into: NoSlot, Skip: uint8(n)} }
 
-// resolve opens target below root as a path descriptor in slot into. What is
-// missing is made: directories 0755, and a file when isDir is false. Only the
-// last name of each prefix is made, on a descriptor opened just before, so a
-// link cannot lead the making out of the root.
-func resolve(root Slot, target string, isDir bool, how uint64, tmp, into Slot) []Call {
+// resolve appends the calls that open target below root as a path descriptor
+// in slot into. What is missing is made: directories 0755, and a file when
+// isDir is false. Only the last name of each prefix is made, on a descriptor
+// opened just before, so a link cannot lead the making out of the root.
+func resolve(cs []Call, root Slot, target string, isDir bool, how uint64, tmp, into Slot) []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+target), "/")
 	if rel == "" {
-		return []Call{openat2(root, ".", unix.O_PATH, 0, how).into(into)}
+		return append(cs, openat2(root, ".", unix.O_PATH, 0, how).into(into))
 	}
-	parts := strings.Split(rel, "/")
-	var create []Call
-	parent := root
-	for i, name := range parts[:len(parts)-1] {
-		prefix := strings.Join(parts[:i+1], "/")
-		create = append(create,
-			openat2(root, prefix, unix.O_PATH|unix.O_DIRECTORY, 0, how).into(tmp).ok(unix.ENOENT).skip(2),
-			mkdirat(parent, name, 0o755).ok(unix.EEXIST),
-			openat2(root, prefix, unix.O_PATH|unix.O_DIRECTORY, 0, how).into(tmp))
-		parent = tmp
+	first := len(cs)
+	cs = append(cs, openat2(root, rel, unix.O_PATH, 0, how).into(into).ok(unix.ENOENT))
+	parent, last := root, 0
+	for i := range len(rel) {
+		if rel[i] != '/' {
+			continue
+		}
+		cs = append(cs,
+			openat2(root, rel[:i], unix.O_PATH|unix.O_DIRECTORY, 0, how).into(tmp).ok(unix.ENOENT).skip(2),
+			mkdirat(parent, rel[last:i], 0o755).ok(unix.EEXIST),
+			openat2(root, rel[:i], unix.O_PATH|unix.O_DIRECTORY, 0, how).into(tmp))
+		parent, last = tmp, i+1
 	}
-	last := parts[len(parts)-1]
 	if isDir {
-		create = append(create, mkdirat(parent, last, 0o755).ok(unix.EEXIST))
+		cs = append(cs, mkdirat(parent, rel[last:], 0o755).ok(unix.EEXIST))
 	} else {
-		create = append(create, mknodat(parent, last, unix.S_IFREG|0o644, 0).ok(unix.EEXIST))
+		cs = append(cs, mknodat(parent, rel[last:], unix.S_IFREG|0o644, 0).ok(unix.EEXIST))
 	}
-	create = append(create, openat2(root, rel, unix.O_PATH, 0, how).into(into))
-	first := openat2(root, rel, unix.O_PATH, 0, how).into(into).ok(unix.ENOENT).skip(len(create))
-	return append([]Call{first}, create...)
+	cs = append(cs, openat2(root, rel, unix.O_PATH, 0, how).into(into))
+	if n := len(cs) - first - 1; n <= math.MaxUint8 { // else making what is there does no harm
+		cs[first] = cs[first].skip(n)
+	}
+	return cs
 }
+
+// resolves is how many calls resolve appends.
+func resolves(target string) int { return 3 + 3*strings.Count(target, "/") }
 
 func mkdirat(dir Slot, name string, mode uint64) Call {
 	return call(unix.SYS_MKDIRAT, "mkdirat", slot(dir), text(name), octal(mode))
@@ -193,9 +200,9 @@ func propagationWord(p uint64) string {
 	return "private"
 }
 
-// newMount makes a file system of its own, detached, in slot into.
-func newMount(m NewMount) []Call {
-	cs := []Call{call(unix.SYS_FSOPEN, "fsopen", text(m.FS), flags(unix.FSOPEN_CLOEXEC, "CLOEXEC")).into(m.Work)}
+// newMount appends what makes a file system of its own, detached, in slot into.
+func newMount(cs []Call, m NewMount) []Call {
+	cs = append(cs, call(unix.SYS_FSOPEN, "fsopen", text(m.FS), flags(unix.FSOPEN_CLOEXEC, "CLOEXEC")).into(m.Work))
 	if m.Source != "" {
 		cs = append(cs, fsconfig(m.Work, "source", m.Source, true))
 	}
@@ -225,13 +232,11 @@ func writeFile(dir Slot, p string, data string, how uint64, tmp Slot) []Call {
 }
 
 func write(s Slot, data string) Call {
-	return call(unix.SYS_WRITE, "write", slot(s), shaped([]byte(data), Quoted), num(uint64(len(data)))).must(int64(len(data)))
+	return call(unix.SYS_WRITE, "write", slot(s), quoted(data), num(uint64(len(data)))).must(int64(len(data)))
 }
 
 func prctl(name string, option uint64, args ...Arg) Call {
-	all := append([]Arg{flags(option, name)}, args...)
-	for len(all) < 5 {
-		all = append(all, num(0))
-	}
-	return call(unix.SYS_PRCTL, "prctl", all...)
+	all := make([]Arg, 1, 1+len(args))
+	all[0] = flags(option, name)
+	return call(unix.SYS_PRCTL, "prctl", append(all, args...)...)
 }

@@ -162,9 +162,8 @@ func (s WaitFor) String() string { return "wait for the parent: " + s.Point.Stri
 
 // Calls implements Step.
 func (s WaitFor) Calls() []Call {
-	b := []byte{byte(s.Point)}
 	return []Call{
-		call(unix.SYS_WRITE, "write", slot(Sync), shaped(b, Quoted), num(1)).must(1),
+		call(unix.SYS_WRITE, "write", slot(Sync), quoted(string([]byte{byte(s.Point)})), num(1)).must(1),
 		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
 	}
 }
@@ -218,7 +217,7 @@ type NewMount struct {
 func (s NewMount) String() string { return s.What }
 
 // Calls implements Step.
-func (s NewMount) Calls() []Call { return newMount(s) }
+func (s NewMount) Calls() []Call { return newMount(nil, s) }
 
 // CloneRoot takes the root file system from a directory of the host.
 type CloneRoot struct{ Path string }
@@ -287,19 +286,18 @@ func (s Mount) String() string {
 
 // Calls implements Step.
 func (s Mount) Calls() []Call {
-	cs := s.tree()
+	cs := s.tree(make([]Call, 0, 7+len(s.New.Data)+resolves(s.To)))
 	how := uint64(inRoot)
 	if s.Plain {
 		how = noLinks
 	}
-	cs = append(cs, resolve(Root, s.To, s.IsDir, how, Temp, Target)...)
+	cs = resolve(cs, Root, s.To, s.IsDir, how, Temp, Target)
 	return append(cs, attach(Tree, Target))
 }
 
-// tree makes the detached mount with all its attributes, so that it is never
-// visible with fewer.
-func (s Mount) tree() []Call {
-	var cs []Call
+// tree appends what makes the detached mount with all its attributes, so that
+// it is never visible with fewer.
+func (s Mount) tree(cs []Call) []Call {
 	f := s.Flags
 	if s.Bind {
 		cs = append(cs, cloneTree(cwd(), s.Source, f.Recursive, Tree))
@@ -308,7 +306,7 @@ func (s Mount) tree() []Call {
 			cs = append(cs, setattr(Tree, false, f.Set, (all&^f.Set)|f.Clear, 0))
 		}
 	} else {
-		cs = append(cs, newMount(s.New)...)
+		cs = newMount(cs, s.New)
 	}
 	if f.RecSet|f.RecClear != 0 {
 		cs = append(cs, setattr(Tree, true, f.RecSet, f.RecClear, 0))
@@ -341,7 +339,7 @@ func (s MakeNode) String() string {
 // Calls implements Step. An existing node stays, as when an image has it.
 func (s MakeNode) Calls() []Call {
 	dir, name := path.Split(s.Path)
-	cs := resolve(Root, dir, true, inRoot, Temp, Target)
+	cs := resolve(make([]Call, 0, 2+resolves(dir)), Root, dir, true, inRoot, Temp, Target)
 	cs = append(cs, mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST))
 	if s.UID|s.GID != 0 {
 		cs = append(cs, call(unix.SYS_FCHOWNAT, "fchownat", slot(Target), text(name), num(uint64(s.UID)), num(uint64(s.GID)), flags(unix.AT_SYMLINK_NOFOLLOW, "NOFOLLOW")))
@@ -357,7 +355,7 @@ func (s Symlink) String() string { return "link " + s.Path + " → " + s.To }
 // Calls implements Step.
 func (s Symlink) Calls() []Call {
 	dir, name := path.Split(s.Path)
-	return append(resolve(Root, dir, true, inRoot, Temp, Target),
+	return append(resolve(make([]Call, 0, 1+resolves(dir)), Root, dir, true, inRoot, Temp, Target),
 		call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(Target), text(name)).ok(unix.EEXIST))
 }
 
@@ -372,7 +370,7 @@ func (OpenNull) String() string {
 // Calls implements Step.
 func (s OpenNull) Calls() []Call {
 	cs := []Call{call(unix.SYS_OPENAT, "openat", cwd(), text("/dev/null"), flags(unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, "O_PATH|O_NOFOLLOW")).into(Null)}
-	cs = append(cs, newMount(NewMount{FS: "tmpfs", Source: "tmpfs", Data: []string{"nr_blocks=1", "nr_inodes=1"}, Attr: unix.MOUNT_ATTR_RDONLY, Into: Empty, Work: Work})...)
+	cs = newMount(cs, NewMount{FS: "tmpfs", Source: "tmpfs", Data: []string{"nr_blocks=1", "nr_inodes=1"}, Attr: unix.MOUNT_ATTR_RDONLY, Into: Empty, Work: Work})
 	return append(cs, attachAt(Empty, s.Below))
 }
 
@@ -471,7 +469,7 @@ func (FreshProc) String() string { return "keep a procfs nobody can cover" }
 
 // Calls implements Step.
 func (FreshProc) Calls() []Call {
-	return newMount(NewMount{FS: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC, Into: Proc, Work: Work})
+	return newMount(nil, NewMount{FS: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC, Into: Proc, Work: Work})
 }
 
 // WriteProc writes to a file below the procfs in slot Proc.
@@ -520,10 +518,10 @@ func (s Hostname) String() string {
 func (s Hostname) Calls() []Call {
 	var cs []Call
 	if s.Host != "" {
-		cs = append(cs, call(unix.SYS_SETHOSTNAME, "sethostname", shaped([]byte(s.Host), Quoted), num(uint64(len(s.Host)))))
+		cs = append(cs, call(unix.SYS_SETHOSTNAME, "sethostname", quoted(s.Host), num(uint64(len(s.Host)))))
 	}
 	if s.Domain != "" {
-		cs = append(cs, call(unix.SYS_SETDOMAINNAME, "setdomainname", shaped([]byte(s.Domain), Quoted), num(uint64(len(s.Domain)))))
+		cs = append(cs, call(unix.SYS_SETDOMAINNAME, "setdomainname", quoted(s.Domain), num(uint64(len(s.Domain)))))
 	}
 	return cs
 }

@@ -48,7 +48,7 @@ func (BindConsole) String() string { return "bind the terminal on /dev/console" 
 // Calls implements Step.
 func (BindConsole) Calls() []Call {
 	cs := []Call{cloneTree(slot(Peer), "", false, Tree)}
-	cs = append(cs, resolve(Root, "/dev/console", false, inRoot, Temp, Target)...)
+	cs = resolve(cs, Root, "/dev/console", false, inRoot, Temp, Target)
 	return append(cs, attach(Tree, Target))
 }
 
@@ -349,8 +349,8 @@ func (s Seccomp) Calls() []Call {
 	}
 	prog := make([]byte, 16)
 	binary.NativeEndian.PutUint16(prog, uint16(len(s.Prog)))
-	arg := blob(prog, fmt.Sprintf("{%d instructions}", len(s.Prog)))
-	arg.More = &More{Refs: []Ref{{Offset: 8, Target: code}}}
+	arg := blob(prog, "{"+strconv.Itoa(len(s.Prog))+" instructions}")
+	arg.More.Refs = []Ref{{Offset: 8, Target: code}}
 	const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
 	return []Call{call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)}
 }
