@@ -9,7 +9,6 @@ package disk
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -103,27 +102,24 @@ func retry(call func() (int, error)) (int, error) {
 }
 
 func write(path string, data []byte, perm fs.FileMode, durable bool) (err error) {
-	tmp, err := createTemp(path, perm)
+	fd, tmp, err := createTemp(path, perm)
 	if err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			os.Remove(tmp.Name())
+			syscall.Unlink(tmp)
 		}
 	}()
-	_, err = tmp.Write(data)
-	if err == nil && durable {
-		err = tmp.Sync()
-	}
-	if cerr := tmp.Close(); err == nil {
+	err = fill(fd, data, durable)
+	if cerr := syscall.Close(fd); err == nil {
 		err = cerr
 	}
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "write", Path: tmp, Err: err}
 	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
+	if err = syscall.Rename(tmp, path); err != nil {
+		return &os.LinkError{Op: "rename", Old: tmp, New: path, Err: err}
 	}
 	if durable {
 		return SyncDir(filepath.Dir(path))
@@ -131,18 +127,37 @@ func write(path string, data []byte, perm fs.FileMode, durable bool) (err error)
 	return nil
 }
 
+func fill(fd int, data []byte, durable bool) error {
+	for len(data) > 0 {
+		n, err := retry(func() (int, error) { return syscall.Write(fd, data) })
+		if err != nil {
+			return err
+		}
+		data = data[n:]
+	}
+	if !durable {
+		return nil
+	}
+	_, err := retry(func() (int, error) { return 0, syscall.Fsync(fd) })
+	return err
+}
+
 // createTemp makes ".NAME.PID-TIME" beside path. O_EXCL: nobody else's file is
 // ever written through.
-func createTemp(path string, perm fs.FileMode) (*os.File, error) {
+func createTemp(path string, perm fs.FileMode) (fd int, tmp string, err error) {
+	const flags = syscall.O_WRONLY | syscall.O_CREAT | syscall.O_EXCL | syscall.O_CLOEXEC
 	dir, name := filepath.Split(path)
 	for range 100 {
-		tag := strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-		f, err := os.OpenFile(filepath.Join(dir, "."+name+"."+tag), os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+		tmp = dir + "." + name + "." + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
+		fd, err = retry(func() (int, error) { return syscall.Open(tmp, flags, uint32(perm.Perm())) })
 		if !errors.Is(err, fs.ErrExist) {
-			return f, err
+			break
 		}
 	}
-	return nil, fmt.Errorf("create temporary file beside %s: %w", path, fs.ErrExist)
+	if err != nil {
+		return -1, "", &fs.PathError{Op: "create", Path: tmp, Err: err}
+	}
+	return fd, tmp, nil
 }
 
 // SyncDir makes the entries of dir durable.

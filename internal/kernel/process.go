@@ -28,27 +28,38 @@ func StartTicks(pid int) (uint64, error) {
 // BootID returns this boot's id, empty if the kernel does not say. It cannot
 // change while we run, so it is read once.
 var BootID = sync.OnceValue(func() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	var buf [64]byte
+	n, err := readSmall("/proc/sys/kernel/random/boot_id", buf[:])
 	if err != nil {
 		return ""
 	}
-	return strings.TrimSpace(string(b))
+	return strings.TrimSpace(string(buf[:n]))
 })
+
+// readSmall reads a file of procfs that fits into buf, in three system calls:
+// a start, or a list of containers, is to a large part such files.
+func readSmall(name string, buf []byte) (int, error) {
+	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, &os.PathError{Op: "open", Path: name, Err: err}
+	}
+	defer unix.Close(fd)
+	n, err := unix.Read(fd, buf)
+	if err != nil {
+		return 0, &os.PathError{Op: "read", Path: name, Err: err}
+	}
+	return n, nil
+}
 
 func readStat(pid int) (procStat, error) {
 	if pid <= 0 {
 		return procStat{}, fault.New(fault.NotRunning, "no process")
 	}
 	name := "/proc/" + strconv.Itoa(pid) + "/stat"
-	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0) // a list of containers asks this hundreds of times
-	if err != nil {
-		return procStat{}, &os.PathError{Op: "open", Path: name, Err: err}
-	}
-	defer unix.Close(fd)
 	var buf [1024]byte // a line is at most about 400 bytes
-	n, err := unix.Read(fd, buf[:])
-	if err != nil { // ESRCH: it died after the open
-		return procStat{}, &os.PathError{Op: "read", Path: name, Err: err}
+	n, err := readSmall(name, buf[:])
+	if err != nil { // with ESRCH it died after the open
+		return procStat{}, err
 	}
 	p, err := parseStat(buf[:n])
 	return p, fault.Op("parse", name, err)

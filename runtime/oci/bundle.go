@@ -2,7 +2,6 @@ package oci
 
 import (
 	"errors"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -21,9 +20,6 @@ import (
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/plan"
 )
-
-// maxSpec bounds config.json.
-const maxSpec = 8 << 20
 
 // RootfsFile stands beside config.json when the root is to be mounted by the
 // container itself: a JSON list of mount.Mount.
@@ -47,7 +43,7 @@ func LoadBundle(dir string) (*Bundle, error) {
 	}
 	b := &Bundle{Dir: abs}
 	name := filepath.Join(abs, "config.json")
-	if b.text, err = readBounded(name); err != nil {
+	if b.text, err = disk.ReadInto(nil, name); err != nil {
 		return nil, err
 	}
 	if b.Spec, err = parseSpec(name, b.text); err != nil {
@@ -74,32 +70,16 @@ func LoadBundle(dir string) (*Bundle, error) {
 }
 
 func readSpec(path string) (*specs.Spec, error) {
-	data, err := readBounded(path)
+	data, err := disk.ReadInto(nil, path)
 	if err != nil {
 		return nil, err
 	}
 	return parseSpec(path, data)
 }
 
-func readBounded(path string) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) // a FIFO must not stop us
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSpec+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxSpec {
-		return nil, fault.New(fault.TooLarge, "%s: larger than %d bytes", path, maxSpec)
-	}
-	return data, nil
-}
-
 // ReadProcess reads the file that exec --process names.
 func ReadProcess(path string) (*specs.Process, error) {
-	data, err := readBounded(path)
+	data, err := disk.ReadInto(nil, path)
 	if err != nil {
 		return nil, err
 	}
