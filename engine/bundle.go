@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"encoding/json"
 	"os"
 	"path/filepath"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/berth-engine/berth/image"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 )
@@ -78,7 +78,11 @@ func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) 
 		if err != nil {
 			return nil, err
 		}
-		if b.rootfs, err = trees.Mounts(snapshot.Key(rec.Snapshot)); err != nil {
+		mounts := trees.Mounts
+		if rec.Request.Remove {
+			mounts = trees.MountsVolatile
+		}
+		if b.rootfs, err = mounts(snapshot.Key(rec.Snapshot)); err != nil {
 			return nil, err
 		}
 	}
@@ -189,7 +193,7 @@ func (r *rooms) write(b *parts) error {
 }
 
 func (b *parts) json(name string, v any) error {
-	data, err := json.Marshal(v)
+	data, err := jsontext.Marshal(v)
 	if err != nil {
 		return fault.Op("encode", name, err)
 	}

@@ -51,12 +51,14 @@ func (r *rooms) facts(b *parts, rec *container.Container, img *image.Image) (bun
 	return h, nil
 }
 
+// cgroupsPath is without a parent of all containers: that would be made with
+// the first one and removed with the last in each of eleven hierarchies, which
+// takes the kernel as long again as the container's own groups.
 func cgroupsPath(q *container.Request, id string) string {
-	parent := q.CgroupParent
-	if parent == "" {
-		parent = "/berth"
+	if q.CgroupParent == "" {
+		return "/berth-" + id
 	}
-	return filepath.Join(parent, id)
+	return filepath.Join(q.CgroupParent, id)
 }
 
 func atLeastKernel(major, minor int) bool {

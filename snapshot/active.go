@@ -85,15 +85,36 @@ func (s *Store) Parent(key Key) (Name, error) {
 // Mounts returns the mounts that show key's tree, in order, with the first one
 // on the root directory itself.
 func (s *Store) Mounts(key Key) ([]mount.Mount, error) {
-	parent, err := s.Parent(key)
-	if err != nil {
-		return nil, fault.Op("snapshot.mounts", string(key), err)
-	}
-	parents, err := s.parents(parent)
+	parents, err := s.below(key)
 	if err != nil {
 		return nil, fault.Op("snapshot.mounts", string(key), err)
 	}
 	return s.driver.Mounts(s.active(key), parents, false), nil
+}
+
+// MountsVolatile is Mounts for a tree whose content nobody wants after a crash
+// of the machine: where the driver can, the end of the mount does not wait for
+// the disk.
+func (s *Store) MountsVolatile(key Key) ([]mount.Mount, error) {
+	d, ok := s.driver.(Volatile)
+	if !ok {
+		return s.Mounts(key)
+	}
+	parents, err := s.below(key)
+	if err != nil {
+		return nil, fault.Op("snapshot.mounts", string(key), err)
+	}
+	m, err := d.Volatile(s.active(key), parents)
+	return m, fault.Op("snapshot.mounts", string(key), err)
+}
+
+// below returns the layers under key's tree, the top one first.
+func (s *Store) below(key Key) ([]Tree, error) {
+	parent, err := s.Parent(key)
+	if err != nil {
+		return nil, err
+	}
+	return s.parents(parent)
 }
 
 // Remove deletes the tree key and what was written to it. A key that is not

@@ -36,3 +36,11 @@ type Sizer interface {
 	// parents' files, and false if the driver cannot tell them apart.
 	Own(t Tree) (dir string, ok bool)
 }
+
+// Volatile is for drivers whose mounts can do without the disk: when the last
+// user of such a mount ends, nobody waits for what was written.
+type Volatile interface {
+	// Volatile says how to mount t, as Mounts does, and makes t fit for it
+	// if it was mounted so before.
+	Volatile(t Tree, parents []Tree) ([]mount.Mount, error)
+}

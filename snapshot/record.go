@@ -2,7 +2,6 @@ package snapshot
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -11,11 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // Name is a committed tree. Layers use the hexadecimal of their chain ID.
@@ -67,27 +66,37 @@ const (
 	maxLayers    = 500 // overlay's own limit (OVL_MAX_STACK)
 )
 
-// castagnoli is made when first needed: the table takes time.
-var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
+// crc32c is the checksum of iSCSI, RFC 3720 appendix B.4, bit by bit: the
+// tables of package crc32 take longer to make than a record takes to read.
+func crc32c(data []byte) uint32 {
+	crc := ^uint32(0)
+	for _, b := range data {
+		crc ^= uint32(b)
+		for range 8 {
+			crc = crc>>1 ^ crc32.Castagnoli&-(crc&1)
+		}
+	}
+	return ^crc
+}
 
 func (r *record) encode() ([]byte, error) {
-	line, err := json.Marshal(r)
+	line, err := jsontext.Marshal(r)
 	if err != nil {
 		return nil, err
 	}
 	line = append(line, '\n')
-	return fmt.Appendf(line, "crc32c %08x\n", crc32.Checksum(line, castagnoli())), nil
+	return fmt.Appendf(line, "crc32c %08x\n", crc32c(line)), nil
 }
 
 // decode returns the record in data, which must be that of name.
 func decode(name Name, data []byte) (*record, error) {
 	line, rest, _ := bytes.Cut(data, []byte("\n"))
 	line = data[:min(len(line)+1, len(data))]
-	if want := fmt.Sprintf("crc32c %08x\n", crc32.Checksum(line, castagnoli())); string(rest) != want {
+	if want := fmt.Sprintf("crc32c %08x\n", crc32c(line)); string(rest) != want {
 		return nil, fault.New(fault.Damaged, "record of %s: checksum does not match", name)
 	}
 	var r record
-	if err := json.Unmarshal(line, &r); err != nil {
+	if err := jsontext.Unmarshal(line, &r); err != nil {
 		return nil, fault.New(fault.Damaged, "record of %s: %w", name, err)
 	}
 	if r.Format != recordFormat {

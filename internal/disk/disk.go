@@ -7,7 +7,6 @@
 package disk
 
 import (
-	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -18,6 +17,7 @@ import (
 	"time"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // MaxJSON bounds a record read by ReadJSON, in bytes.
@@ -34,7 +34,7 @@ func WriteDurable(path string, data []byte, perm fs.FileMode) error {
 
 // WriteJSON writes v as JSON with Write, or with WriteDurable when durable.
 func WriteJSON(path string, v any, perm fs.FileMode, durable bool) error {
-	data, err := json.Marshal(v)
+	data, err := jsontext.Marshal(v)
 	if err != nil {
 		return fault.Op("encode", path, err)
 	}
@@ -48,7 +48,7 @@ func ReadJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := jsontext.Unmarshal(data, v); err != nil {
 		return fault.New(fault.Damaged, "read %s: %w", path, err)
 	}
 	return nil

@@ -172,16 +172,28 @@ func (r *Reader) Texts() []string {
 // Table reads an object of strings. A null in it is not for this reader.
 func (r *Reader) Table() map[string]string {
 	table := map[string]string{}
-	r.want('{')
-	for more := !r.take('}'); more && !r.bad; {
-		key := r.Text()
-		r.want(':')
+	for key := range r.pairs() {
 		table[key] = r.Text()
-		if more = r.take(','); !more {
-			r.want('}')
-		}
 	}
 	return table
+}
+
+// pairs gives the keys of an object that may have any, whose values, null as
+// well, the loop must read.
+func (r *Reader) pairs() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		r.want('{')
+		for more := !r.take('}'); more && !r.bad; {
+			key := r.Text()
+			r.want(':')
+			if r.bad || !yield(key) {
+				return
+			}
+			if more = r.take(','); !more {
+				r.want('}')
+			}
+		}
+	}
 }
 
 // Time reads an instant as RFC 3339 has it.

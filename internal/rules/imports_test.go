@@ -20,6 +20,7 @@ $sync  = golang.org/x/sync/errgroup
 internal/fault:
 internal/rules:
 internal/merged: internal/fault internal/mount internal/under $sys
+internal/disk: internal/fault internal/jsontext
 internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.
@@ -50,7 +51,7 @@ engine:        $stones $sys $spec $image $sync engine/... snapshot/... image/...
 $words = github.com/spf13/... github.com/docker/go-units github.com/moby/sys/... golang.org/x/term
 cmd/berth/format:  $stones $words
 cmd/berth/request: $stones $words container github.com/distribution/reference
-cmd/berth/tty:     $stones $words $sys
+cmd/berth/tty:     $stones $words $sys internal/sigpipe
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
 cmd/berth-oci: runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
 cmd/berth-doc: $words cmd/berth/cli

@@ -80,7 +80,7 @@ func All() []syscall.Signal {
 // ours says whether the Go runtime needs the signal.
 func ours(s syscall.Signal) bool {
 	switch s {
-	case unix.SIGURG, unix.SIGPROF, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGPIPE, unix.SIGABRT:
+	case unix.SIGURG, unix.SIGPROF, unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGPIPE:
 		return true
 	}
 	return false

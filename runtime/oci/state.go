@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/under"
@@ -112,7 +113,7 @@ func (r *Runtime) load(id string) (s State, err error) {
 		_, err = os.Lstat(r.stateFile(id))
 		return s, err
 	}
-	return s, loadState(r.stateFile(id), &s)
+	return s, disk.ReadJSON(r.stateFile(id), &s)
 }
 
 // StatePaused is runc's status for a frozen container; the specification has
@@ -143,7 +144,7 @@ func (s *State) alive() bool { return kernel.Alive(s.Pid, s.StartTicks, s.Boot) 
 func rootOf(s *State) string { return "/proc/" + strconv.Itoa(s.Pid) + "/root" }
 
 func (r *Runtime) save(s *State) error {
-	if err := saveState(r.stateFile(s.ID), s); err != nil {
+	if err := disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false); err != nil {
 		return err
 	}
 	r.mu.Lock()

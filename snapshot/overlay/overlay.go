@@ -94,6 +94,19 @@ func (d *Driver) Mounts(t snapshot.Tree, parents []snapshot.Tree, ro bool) []mou
 	return []mount.Mount{{Type: "overlay", Source: "overlay", Options: append(options, fixed[:]...)}}
 }
 
+// Volatile adds the option of that name: without it the kernel writes the whole
+// upper file system to disk when the overlay goes, for milliseconds or, on a
+// busy disk, much longer. The kernel leaves a mark in the work directory and
+// refuses a second mount while it is there.
+func (d *Driver) Volatile(t snapshot.Tree, parents []snapshot.Tree) ([]mount.Mount, error) {
+	if err := under.RemoveTree(filepath.Join(t.Dir, work, "work", "incompat")); err != nil {
+		return nil, err
+	}
+	m := d.Mounts(t, parents, false)
+	m[0].Options = append(m[0].Options, "volatile")
+	return m, nil
+}
+
 // Remove deletes the tree. Overlay leaves work/work with mode 0, which does not
 // hinder root.
 func (d *Driver) Remove(t snapshot.Tree) error { return under.RemoveTree(t.Dir) }

@@ -28,6 +28,7 @@ func Run(t *testing.T, open func(root string) (snapshot.Driver, error)) {
 		{"deletes and hides", testWhiteouts},
 		{"keeps the root's mode", testRootMode},
 		{"writes stay in the key", testIsolation},
+		{"volatile trees can be mounted again", testVolatile},
 		{"keeps attributes", testAttributes},
 		{"read-only view", testReadOnly},
 		{"127 layers", testManyLayers},

@@ -114,6 +114,22 @@ func testIsolation(s *suite) {
 	}
 }
 
+// A tree that is mounted as volatile can be so again, which overlay alone refuses.
+func testVolatile(s *suite) {
+	s.layer("a", "", func(d string) { s.write(d+"/f", "a") })
+	s.must(s.store.Prepare("k", "a"))
+	for _, before := range []string{"a", "k"} {
+		ms, err := s.store.MountsVolatile("k")
+		s.must(err)
+		s.with(ms, func(d string) {
+			s.equal("f", text(d+"/f"), before)
+			if err := os.WriteFile(d+"/f", []byte("k"), 0o644); err != nil {
+				s.Error(err)
+			}
+		})
+	}
+}
+
 func testAttributes(s *suite) {
 	capability := []byte{1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0} // cap_net_raw+ep
 	s.layer("a", "", func(d string) {

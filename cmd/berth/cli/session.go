@@ -58,7 +58,7 @@ func (a *app) session(o sessionOptions) (*session, error) {
 	if o.tty {
 		err = s.terminal(a, o)
 	} else if o.proxy {
-		s.proxySignals(a)
+		err = s.proxySignals(a)
 	}
 	if err != nil {
 		s.close()
@@ -115,8 +115,11 @@ func convert(in <-chan tty.Size) <-chan engine.Size {
 	return out
 }
 
-func (s *session) proxySignals(a *app) {
-	signals, forced := tty.Proxied()
+func (s *session) proxySignals(a *app) error {
+	signals, forced, err := tty.Proxied()
+	if err != nil {
+		return err
+	}
 	s.streams.Signals = signals
 	done := make(chan struct{})
 	go func() {
@@ -128,6 +131,7 @@ func (s *session) proxySignals(a *app) {
 		}
 	}()
 	s.undo = append(s.undo, func() { close(done) })
+	return nil
 }
 
 // detachKeys are those of the flag, of config.json, or docker's.

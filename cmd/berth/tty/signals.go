@@ -2,8 +2,10 @@ package tty
 
 import (
 	"os"
-	"os/signal"
+	"slices"
 	"syscall"
+
+	"github.com/berth-engine/berth/internal/sigpipe"
 )
 
 // ForcedExit is the number of interrupts after which a client that proxies
@@ -17,29 +19,39 @@ const ForcedExit = 3
 //
 // forced is closed by the third SIGINT or SIGTERM. The catching goes on until
 // the process ends: a client that cleans up is not to be killed by the signal
-// that ended its container. It begins a moment after the call, since telling
-// the kernel of 60 signals takes as long as much of a container's start.
-func Proxied() (signals <-chan syscall.Signal, forced <-chan struct{}) {
-	in := make(chan os.Signal, 128)
-	out, force := make(chan syscall.Signal, 128), make(chan struct{})
-	go func() {
-		signal.Notify(in)
-		relay(in, out, force, nil)
-	}()
-	return out, force
+// that ended its container. It is for once in a program.
+func Proxied() (signals <-chan syscall.Signal, forced <-chan struct{}, err error) {
+	pipe, err := sigpipe.Catch(slices.DeleteFunc(sigpipe.All(), func(n syscall.Signal) bool { return !proxied(n) })...)
+	if err != nil {
+		return nil, nil, err
+	}
+	in, out, force := make(chan syscall.Signal, 128), make(chan syscall.Signal, 128), make(chan struct{})
+	go read(os.NewFile(uintptr(pipe), "signals"), in)
+	go relay(in, out, force, nil)
+	return out, force, nil
 }
 
-func relay(in <-chan os.Signal, out chan<- syscall.Signal, force chan<- struct{}, quit <-chan struct{}) {
+// read turns the bytes of a pipe into signals.
+func read(pipe *os.File, in chan<- syscall.Signal) {
+	var room [64]byte
+	for {
+		n, err := pipe.Read(room[:])
+		if err != nil {
+			return
+		}
+		for _, b := range room[:n] {
+			in <- syscall.Signal(b)
+		}
+	}
+}
+
+func relay(in <-chan syscall.Signal, out chan<- syscall.Signal, force chan<- struct{}, quit <-chan struct{}) {
 	interrupts := 0
 	for {
 		select {
 		case <-quit:
 			return
-		case s := <-in:
-			n, ok := s.(syscall.Signal)
-			if !ok || !proxied(n) {
-				continue
-			}
+		case n := <-in:
 			if n == syscall.SIGINT || n == syscall.SIGTERM {
 				if interrupts++; interrupts == ForcedExit {
 					close(force)

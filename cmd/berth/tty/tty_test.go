@@ -1,21 +1,17 @@
 package tty
 
 import (
-	"os"
 	"syscall"
 	"testing"
 	"time"
 )
 
 func TestRelay(t *testing.T) {
-	in, out := make(chan os.Signal, 16), make(chan syscall.Signal, 16)
+	in, out := make(chan syscall.Signal, 16), make(chan syscall.Signal, 16)
 	force, quit := make(chan struct{}), make(chan struct{})
 	done := make(chan struct{})
 	go func() { defer close(done); relay(in, out, force, quit) }()
-	for _, s := range []os.Signal{
-		syscall.SIGHUP, syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG, syscall.SIGUSR1,
-		syscall.SIGINT, syscall.SIGTERM, syscall.SIGINT,
-	} {
+	for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGINT, syscall.SIGTERM, syscall.SIGINT} {
 		in <- s
 	}
 	for _, want := range []syscall.Signal{syscall.SIGHUP, syscall.SIGUSR1, syscall.SIGINT, syscall.SIGTERM, syscall.SIGINT} {
@@ -35,6 +31,14 @@ func TestRelay(t *testing.T) {
 	}
 	close(quit)
 	<-done
+}
+
+func TestNotProxied(t *testing.T) {
+	for _, s := range []syscall.Signal{syscall.SIGCHLD, syscall.SIGPIPE, syscall.SIGURG, syscall.SIGWINCH, syscall.SIGTTIN, syscall.SIGTTOU} {
+		if proxied(s) {
+			t.Errorf("%v would be handed on", s)
+		}
+	}
 }
 
 func TestReplaceKeepsNewest(t *testing.T) {

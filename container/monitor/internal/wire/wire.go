@@ -17,10 +17,10 @@ package wire
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"io"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // Type is the kind of a frame.
@@ -95,7 +95,7 @@ func unexpected(err error) error {
 
 // Pack returns m as one control frame, header included.
 func Pack(m *Message) ([]byte, error) {
-	body, err := json.Marshal(m)
+	body, err := jsontext.Marshal(m)
 	if err != nil {
 		return nil, fault.Op("encode", m.Op, err)
 	}
@@ -111,7 +111,7 @@ func Pack(m *Message) ([]byte, error) {
 // Unpack decodes the payload of a control frame.
 func Unpack(data []byte) (*Message, error) {
 	m := new(Message)
-	if err := json.Unmarshal(data, m); err != nil {
+	if err := jsontext.Unmarshal(data, m); err != nil {
 		return nil, fault.New(fault.Damaged, "control frame: %w", err)
 	}
 	return m, nil
