@@ -70,7 +70,7 @@ func (s *Streams) attach(rec *container.Container) monitor.AttachOptions {
 func (c *Containers) follow(ctx context.Context, rec *container.Container, conn *monitor.Conn, s Streams) (container.ExitStatus, error) {
 	defer conn.Close()
 	stop := s.relay(ctx, conn)
-	exit, mine, err := c.reap(ctx, conn, rec)
+	exit, err := c.reap(ctx, conn, rec)
 	stop()
 	switch {
 	case errors.Is(err, detach.ErrDetached):
@@ -79,22 +79,25 @@ func (c *Containers) follow(ctx context.Context, rec *container.Container, conn 
 		if exit, err = c.refollow(ctx, rec, s); err != nil {
 			return exit, err
 		}
-		mine = true
 	case err != nil:
 		return exit, err
 	}
 	if rec.Request.Remove {
-		return exit, c.finish(ctx, rec, mine)
+		return exit, c.finish(ctx, rec)
 	}
 	return exit, nil
 }
 
-func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *container.Container) (container.ExitStatus, bool, error) {
-	if rec.Request.Remove {
-		return conn.Reap(ctx)
+// reap waits for the end. The tree of a container with --rm goes while the
+// monitor still clears the rest; what hinders that shows when it is removed.
+func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *container.Container) (container.ExitStatus, error) {
+	if !rec.Request.Remove {
+		return conn.Wait(ctx)
 	}
-	exit, err := conn.Wait(ctx)
-	return exit, false, err
+	var tree sync.WaitGroup
+	defer tree.Wait()
+	exit, _, err := conn.Reap(ctx, func() { tree.Go(func() { _ = c.removeTree(rec.Snapshot) }) })
+	return exit, err
 }
 
 // refollow goes on after the monitor's death: output only, since what the

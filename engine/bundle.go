@@ -44,11 +44,11 @@ func configOf(img *image.Image) *ocispec.Image {
 // filesDir is where a container's bundle and its files for /etc lie: beside
 // its record, or with --rm, when nobody wants them after a restart of the
 // machine, in its run directory, which is in memory.
-func (r *rooms) filesDir(records *container.Store, rec *container.Container) string {
-	if rec.Request.Remove {
-		return r.runDir(rec.ID)
+func (r *rooms) filesDir(records *container.Store, id string, remove bool) string {
+	if remove {
+		return r.runDir(id)
 	}
-	return records.Dir(rec.ID)
+	return records.Dir(id)
 }
 
 const bundleName = "bundle"
@@ -72,7 +72,7 @@ func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) 
 	if err != nil {
 		return nil, err
 	}
-	b := &parts{dir: filepath.Join(r.filesDir(records, rec), bundleName), durable: !rec.Request.Remove, files: map[string]string{}}
+	b := &parts{dir: filepath.Join(r.filesDir(records, rec.ID, rec.Request.Remove), bundleName), durable: !rec.Request.Remove, files: map[string]string{}}
 	if rec.Snapshot != "" {
 		trees, err := r.trees()
 		if err != nil {

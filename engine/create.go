@@ -38,15 +38,15 @@ type CreateResult struct {
 //	            └─ whoever is killed from here on leaves a record, so rm finds
 //	               the rest: tree, bundle and run directory have the record's id
 func (c *Containers) Create(ctx context.Context, q CreateRequest) (CreateResult, error) {
-	rec, warn, err := c.create(ctx, q, func(*container.Container) {})
+	rec, warn, err := c.create(ctx, q, container.NewID())
 	if err != nil {
 		return CreateResult{}, err
 	}
 	return CreateResult{rec.ID, warn}, nil
 }
 
-// create is Create; named is called as soon as the new container has an id.
-func (c *Containers) create(ctx context.Context, q CreateRequest, named func(*container.Container)) (rec *container.Container, warn []string, err error) {
+// create is Create with an id that is chosen.
+func (c *Containers) create(ctx context.Context, q CreateRequest, id string) (rec *container.Container, warn []string, err error) {
 	r := &q.Request
 	if err := checkRequest(r); err != nil {
 		return nil, nil, err
@@ -59,12 +59,11 @@ func (c *Containers) create(ctx context.Context, q CreateRequest, named func(*co
 	if err != nil {
 		return nil, nil, err
 	}
-	rec, err = newRecord(r, img)
+	rec, err = newRecord(id, r, img)
 	if err != nil {
 		return nil, nil, err
 	}
-	named(rec)
-	id, key := rec.ID, snapshot.Key(rec.Snapshot) // rec is nil by the time the undo runs
+	key := snapshot.Key(rec.Snapshot) // rec is nil by the time the undo runs
 	undo := cleanup.New()
 	defer func() {
 		if uerr := undo.Run(); uerr != nil {
@@ -166,13 +165,13 @@ func (c *Containers) image(ctx context.Context, q CreateRequest) (*image.Image, 
 	return &img, nil
 }
 
-func newRecord(r *container.Request, img *image.Image) (*container.Container, error) {
+func newRecord(id string, r *container.Request, img *image.Image) (*container.Container, error) {
 	args, err := bundle.Command(r, configOf(img))
 	if err != nil {
 		return nil, err
 	}
 	rec := &container.Container{
-		ID: container.NewID(), Name: r.Name, Created: time.Now(),
+		ID: id, Name: r.Name, Created: time.Now(),
 		Path: args[0], Args: args[1:], Request: *r,
 	}
 	if img != nil {

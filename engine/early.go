@@ -4,15 +4,14 @@ import (
 	"context"
 	"path/filepath"
 
-	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/container/monitor"
 )
 
 // early is a monitor whose process starts while its container is still being
 // made: the two take about as long as each other.
 //
-//	create:  id ─► record ─► tree ─► spec ─► bundle ─┐
-//	monitor:  └─► process ─► waits on its connection ─┴─► Start ─► reads the bundle
+//	create:  id ─► image ─► record ─► tree ─► spec ─► bundle ─┐
+//	monitor:  └─► process ─► waits on its connection ──────────┴─► Start ─► reads the bundle
 //
 // When the creation fails the connection is closed and the monitor, which has
 // touched nothing, ends.
@@ -22,17 +21,17 @@ type early struct {
 	done chan struct{}
 }
 
-// spawnEarly starts the monitor of a container that is not more than planned.
-func (c *Containers) spawnEarly(ctx context.Context, rec *container.Container) *early {
+// spawnEarly starts the monitor of a container that may not be more than planned.
+func (c *Containers) spawnEarly(ctx context.Context, id string, remove bool) *early {
 	e := &early{done: make(chan struct{})}
 	go func() {
 		defer close(e.done)
-		e.conn, e.err = c.spawnMonitor(ctx, rec)
+		e.conn, e.err = c.spawnMonitor(ctx, id, remove)
 	}()
 	return e
 }
 
-func (c *Containers) spawnMonitor(ctx context.Context, rec *container.Container) (*monitor.Conn, error) {
+func (c *Containers) spawnMonitor(ctx context.Context, id string, remove bool) (*monitor.Conn, error) {
 	records, err := c.records()
 	if err != nil {
 		return nil, err
@@ -41,7 +40,7 @@ func (c *Containers) spawnMonitor(ctx context.Context, rec *container.Container)
 	if err != nil {
 		return nil, err
 	}
-	return monitor.Spawn(ctx, exe, filepath.Join(c.filesDir(records, rec), bundleName))
+	return monitor.Spawn(ctx, exe, filepath.Join(c.filesDir(records, id, remove), bundleName))
 }
 
 // take gives the connection away, once.

@@ -20,7 +20,7 @@ func (r *rooms) etcFacts(h *bundle.Host, b *parts, rec *container.Container, _ *
 		return err
 	}
 	q := &rec.Request
-	dir := r.filesDir(records, rec)
+	dir := r.filesDir(records, rec.ID, q.Remove)
 	name, joined := strings.CutPrefix(q.Network, "container:")
 	if joined {
 		if len(q.ExtraHosts)+len(q.DNS)+len(q.DNSSearch)+len(q.DNSOptions) > 0 {
@@ -30,7 +30,7 @@ func (r *rooms) etcFacts(h *bundle.Host, b *parts, rec *container.Container, _ *
 		if err != nil {
 			return err
 		}
-		dir = r.filesDir(records, other)
+		dir = r.filesDir(records, other.ID, other.Request.Remove)
 	}
 	h.HostnameFile, h.Hosts, h.ResolvConf = filepath.Join(dir, "hostname"), filepath.Join(dir, "hosts"), filepath.Join(dir, "resolv.conf")
 	if joined {

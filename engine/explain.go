@@ -35,7 +35,7 @@ func (c *Containers) Explain(ctx context.Context, q ExplainRequest, w io.Writer)
 	if err != nil {
 		return err
 	}
-	rec, err := newRecord(r, img)
+	rec, err := newRecord(container.NewID(), r, img)
 	if err != nil {
 		return err
 	}

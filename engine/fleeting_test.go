@@ -69,9 +69,7 @@ func TestRebootWhileRunning(t *testing.T) {
 func TestEarlyMonitorEnds(t *testing.T) {
 	e, cfg := testEngine(t, nil)
 	ledger.Check(t, ledger.Scope{Marks: []string{cfg.Root, cfg.State}}) // no process of ours either
-	rec := &container.Container{ID: container.NewID()}
-	rec.Request.Remove = true
-	m := e.Containers.spawnEarly(t.Context(), rec)
+	m := e.Containers.spawnEarly(t.Context(), container.NewID(), true)
 	conn, err := m.take()
 	if err != nil {
 		t.Fatal(err)

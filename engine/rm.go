@@ -35,6 +35,7 @@ func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
 	if err != nil && !q.Force {
 		return err
 	}
+	ended := false
 	if alive(s.State) {
 		if !q.Force {
 			_, err := container.Next(s.State, container.Remove)
@@ -47,9 +48,11 @@ func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
 			}
 		case err != nil:
 			return err
+		default:
+			ended = rec.Request.Remove // another may be started again meanwhile
 		}
 	}
-	return c.remove(ctx, rec)
+	return c.remove(ctx, rec, ended)
 }
 
 // giveUpMonitor ends a container whose monitor lives and does not answer: the
@@ -111,7 +114,7 @@ func (c *Containers) kill9(ctx context.Context, rec *container.Container) error 
 		return err
 	}
 	// With --rm this client takes the removal over, so that it is done when we return.
-	if _, _, err := conn.Reap(ctx); err == nil {
+	if _, _, err := conn.Reap(ctx, func() {}); err == nil {
 		return nil
 	}
 	_, err = c.await(ctx, rec)
@@ -142,7 +145,7 @@ func (c *Containers) Reap(ctx context.Context, id string) error {
 	if err == nil && alive(s.State) {
 		return fault.New(fault.Conflict, "container %s is running", id)
 	}
-	return c.remove(ctx, rec)
+	return c.remove(ctx, rec, false)
 }
 
 func mustRecords(c *Containers) *container.Store {
@@ -152,15 +155,17 @@ func mustRecords(c *Containers) *container.Store {
 
 // finish removes a --rm container after its end. When another client was first
 // to offer the removal, ours waits for the container's lock and finds nothing.
-func (c *Containers) finish(ctx context.Context, rec *container.Container, _ bool) error {
-	err := c.remove(context.WithoutCancel(ctx), rec)
+func (c *Containers) finish(ctx context.Context, rec *container.Container) error {
+	err := c.remove(context.WithoutCancel(ctx), rec, true)
 	if errors.Is(err, fault.NotFound) {
 		return nil
 	}
 	return err
 }
 
-func (c *Containers) remove(ctx context.Context, rec *container.Container) error {
+// remove deletes all of a container. With ended the caller knows from its
+// monitor that it has ended for good, which the record may not say yet.
+func (c *Containers) remove(ctx context.Context, rec *container.Container, ended bool) error {
 	records, err := c.records()
 	if err != nil {
 		return err
@@ -172,8 +177,10 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container) error
 		}
 		defer lock.Close()
 		// somebody may have started it while we waited
-		if s, err := c.truth(ctx, rec.ID); err == nil && alive(s.State) {
-			return fault.New(fault.Conflict, "container %s was started again", rec.Name)
+		if !ended {
+			if s, err := c.truth(ctx, rec.ID); err == nil && alive(s.State) {
+				return fault.New(fault.Conflict, "container %s was started again", rec.Name)
+			}
 		}
 	}
 	if err := c.cfg.Fail("remove run directory"); err != nil {

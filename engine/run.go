@@ -28,10 +28,10 @@ type RunResult struct {
 // end. One made with --rm is gone when Run returns, also when it could not be
 // started.
 func (c *Containers) Run(ctx context.Context, q RunRequest) (RunResult, error) {
-	var m *early
-	defer func() { m.drop() }()
-	rec, warn, err := c.create(ctx, CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach},
-		func(rec *container.Container) { m = c.spawnEarly(ctx, rec) })
+	id := container.NewID()
+	m := c.spawnEarly(ctx, id, q.Request.Remove)
+	defer m.drop()
+	rec, warn, err := c.create(ctx, CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach}, id)
 	if err != nil {
 		return RunResult{}, err
 	}
@@ -44,7 +44,7 @@ func (c *Containers) Run(ctx context.Context, q RunRequest) (RunResult, error) {
 	conn, err := c.spawn(ctx, rec, s, m)
 	if err != nil {
 		if rec.Request.Remove {
-			err = errors.Join(err, c.finish(ctx, rec, true))
+			err = errors.Join(err, c.finish(ctx, rec))
 		}
 		return res, err
 	}

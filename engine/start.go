@@ -47,7 +47,7 @@ func (c *Containers) launch(ctx context.Context, rec *container.Container, s Str
 	if err := c.startable(ctx, records, rec); err != nil {
 		return nil, err
 	}
-	return c.spawn(ctx, rec, s, c.spawnEarly(ctx, rec))
+	return c.spawn(ctx, rec, s, c.spawnEarly(ctx, rec.ID, rec.Request.Remove))
 }
 
 // lock serialises starting and removing a container.

@@ -297,19 +297,26 @@ func (c *Conn) Status(ctx context.Context) (container.Status, error) {
 // Wait returns when the container has ended and is not restarted. On a
 // connection that is attached all output was written before.
 func (c *Conn) Wait(ctx context.Context) (container.ExitStatus, error) {
-	exit, _, err := c.wait(ctx, false)
+	exit, _, err := c.wait(ctx, false, func() {})
 	return exit, err
 }
 
 // Reap is Wait by a client that offers to remove a container made with --rm.
 // When mine is true the monitor leaves the removal to this client for as long
-// as it keeps the connection open; else somebody does it already.
-func (c *Conn) Reap(ctx context.Context) (exit container.ExitStatus, mine bool, err error) {
-	return c.wait(ctx, true)
+// as it keeps the connection open; else somebody does it already. Over is
+// called before, if this client is the one, when the payload has ended: its
+// files can go while the monitor clears the rest.
+func (c *Conn) Reap(ctx context.Context, over func()) (exit container.ExitStatus, mine bool, err error) {
+	return c.wait(ctx, true, over)
 }
 
-func (c *Conn) wait(ctx context.Context, reap bool) (container.ExitStatus, bool, error) {
-	r, _, err := c.call(ctx, &wire.Message{Op: wire.Wait, Reap: reap})
+func (c *Conn) wait(ctx context.Context, reap bool, over func()) (container.ExitStatus, bool, error) {
+	m := &wire.Message{Op: wire.Wait, Reap: reap}
+	r, ch, err := c.call(ctx, m)
+	if err == nil && r.Op == wire.Over {
+		over()
+		r, err = c.await(ctx, m.Seq, ch)
+	}
 	if err != nil {
 		return container.ExitStatus{}, false, err
 	}

@@ -161,7 +161,7 @@ func TestReap(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		b := newBox(t, rm, "/bin/sh", "-c", "exit 4")
 		c := b.start(monitor.AttachOptions{})
-		exit, mine, err := c.Reap(soon(t))
+		exit, mine, err := c.Reap(soon(t), func() {})
 		if err != nil || exit.Code != 4 || !mine {
 			t.Fatalf("reap: %+v, %v, %v", exit, mine, err)
 		}
@@ -186,7 +186,7 @@ func TestReap(t *testing.T) {
 		ctx := soon(t)
 		for _, c := range []*monitor.Conn{c, other} {
 			go func() {
-				_, mine, err := c.Reap(ctx)
+				_, mine, err := c.Reap(ctx, func() {})
 				if err != nil {
 					t.Error(err)
 				}
@@ -215,7 +215,7 @@ func TestReap(t *testing.T) {
 	t.Run("client dies", func(t *testing.T) {
 		b := newBox(t, rm, "/bin/true")
 		c := b.start(monitor.AttachOptions{})
-		if _, mine, err := c.Reap(soon(t)); err != nil || !mine {
+		if _, mine, err := c.Reap(soon(t), func() {}); err != nil || !mine {
 			t.Fatal(mine, err)
 		}
 		c.Close()

@@ -112,6 +112,9 @@ func (s *server) wait(c *client, m *wire.Message) {
 		c.tell(ended(m.Seq, s.exit, first))
 	default:
 		s.waiters = append(s.waiters, waiter{c, m.Seq, m.Reap})
+		if s.over {
+			s.chooseReaper()
+		}
 	}
 }
 

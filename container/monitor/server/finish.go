@@ -31,8 +31,7 @@ func (s *server) finish(exit container.ExitStatus) {
 			})
 		}
 	}
-	// Nobody will look for the record of a container that is about to be removed.
-	if err := s.store(!s.cfg.Remove, func(st *container.Status) { exited(st, exit) }); err != nil && !isGone(err) {
+	if err := s.record(exit); err != nil && !isGone(err) {
 		exit.Cause = join(exit.Cause, "not recorded: "+err.Error())
 	}
 	s.tell(exit)
@@ -43,16 +42,45 @@ func (s *server) finish(exit container.ExitStatus) {
 	s.remove()
 }
 
+// record writes how the container ended. Nobody will look for it when a client
+// stands by that removes the container: then it is written by remove, should
+// that client leave before.
+func (s *server) record(exit container.ExitStatus) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	exited(&s.status, exit)
+	if s.reaper != nil {
+		return nil
+	}
+	return container.WriteStatus(s.cfg.StatusFile, s.status, !s.cfg.Remove)
+}
+
+// tellOver tells the client that reaps, if there is one by now, that the
+// payload has ended.
+func (s *server) tellOver() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.over = true
+	s.chooseReaper()
+}
+
+// chooseReaper makes the first client that offered it the one that removes the
+// container, and tells it when that can begin. Call it with the lock.
+func (s *server) chooseReaper() {
+	for _, w := range s.waiters {
+		if w.reap && s.reaper == nil && !w.from.left() {
+			s.reaper = w.from
+			w.from.say(&wire.Message{Op: wire.Over, Seq: w.seq, More: true})
+		}
+	}
+}
+
 // tell answers all who wait, the client that reaps first.
 func (s *server) tell(exit container.ExitStatus) {
 	s.mu.Lock()
 	s.exit = exit
 	if s.cfg.Remove {
-		for _, w := range s.waiters {
-			if w.reap && s.reaper == nil && !w.from.left() {
-				s.reaper = w.from
-			}
-		}
+		s.chooseReaper()
 	}
 	waiters := s.waiters
 	s.waiters = nil
@@ -127,6 +155,9 @@ func (s *server) remove() {
 	}
 	if len(s.cfg.Reaper) == 0 || s.removed() {
 		return
+	}
+	if err := s.set(func(*container.Status) {}); isGone(err) {
+		return // it was removed just now
 	}
 	if err := runReaper(s.cfg.Reaper); err != nil {
 		_ = s.set(func(st *container.Status) { st.Note = join(st.Note, "the removal could not be started: "+err.Error()) })

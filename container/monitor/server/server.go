@@ -50,6 +50,7 @@ type server struct {
 	clients map[*client]struct{}
 	waiters []waiter
 	exit    container.ExitStatus // valid once ended is closed
+	over    bool                 // the last payload has ended; for who reaps
 	reaper  *client              // it removes the container
 }
 
@@ -187,6 +188,9 @@ func (s *server) supervise(l *life, size *wire.Size) {
 		var cleared chan error
 		if l != nil {
 			exit = s.await(l, size)
+			if s.cfg.Remove { // it is not started again
+				s.tellOver()
+			}
 			cleared = s.clear(l)
 		}
 		ran := time.Since(began)

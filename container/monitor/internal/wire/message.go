@@ -28,6 +28,7 @@ const (
 const (
 	OK     = "ok"
 	Failed = "error"
+	Over   = "over"   // to who reaps: the payload has ended; Ended follows when its groups and last output are done
 	Ended  = "ended"  // Exit is set
 	Credit = "credit" // Bytes of stdin were taken by the payload
 )
