@@ -10,6 +10,7 @@ import (
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/image"
+	"github.com/berth-engine/berth/image/courier"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
@@ -27,7 +28,9 @@ type Config struct {
 	Root    string // what survives a reboot; "" is DefaultRoot
 	State   string // what does not: sockets, FIFOs; "" is DefaultState
 	Runtime string // berth-oci; "" looks beside this program, then in PATH
-	Self    string // this program, which monitors call to remove a --rm container; "" finds it
+	// Registry is berth-registry, which does the pulls; "" looks likewise.
+	Registry string
+	Self     string // this program, which monitors call to remove a --rm container; "" finds it
 	// Fail is asked before each step of a multi-step operation; an error
 	// makes the step fail. For tests.
 	Fail func(step string) error
@@ -100,7 +103,7 @@ func (r *rooms) openImages() (*image.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(r.cfg.Root, trees)
+	return image.Open(r.cfg.Root, trees, courier.Fetch(r.registry))
 }
 
 func (r *rooms) openRecords() (*container.Store, error) {
@@ -124,24 +127,34 @@ func notOurs(err error) error {
 	return err
 }
 
-// runtime finds berth-oci: as configured, from BERTH_OCI, beside this
-// program, or in PATH.
+// runtime finds berth-oci.
 func (r *rooms) runtime() (string, error) {
-	if r.cfg.Runtime != "" {
-		return r.cfg.Runtime, nil
+	return r.program("berth-oci", "the runtime berth-oci", r.cfg.Runtime, "BERTH_OCI")
+}
+
+// registry finds berth-registry.
+func (r *rooms) registry() (string, error) {
+	return r.program("berth-registry", "berth-registry, which does the pulls,", r.cfg.Registry, "BERTH_REGISTRY")
+}
+
+// program finds another program of ours: as configured, from the environment
+// variable, beside this program, or in PATH. subject is what an error is about.
+func (r *rooms) program(name, subject, configured, variable string) (string, error) {
+	if configured != "" {
+		return configured, nil
 	}
-	if p := os.Getenv("BERTH_OCI"); p != "" {
+	if p := os.Getenv(variable); p != "" {
 		return p, nil
 	}
 	if self, err := r.self(); err == nil {
-		p := filepath.Join(filepath.Dir(self), "berth-oci")
+		p := filepath.Join(filepath.Dir(self), name)
 		if st, err := os.Stat(p); err == nil && st.Mode().IsRegular() {
 			return p, nil
 		}
 	}
-	p, err := exec.LookPath("berth-oci")
+	p, err := exec.LookPath(name)
 	if err != nil {
-		return "", fault.New(fault.NotFound, "the runtime berth-oci is neither beside berth nor in PATH; install it or set BERTH_OCI")
+		return "", fault.New(fault.NotFound, "%s is neither beside berth nor in PATH; install it or set %s", subject, variable)
 	}
 	return filepath.Abs(p)
 }

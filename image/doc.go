@@ -20,6 +20,9 @@
 // into its tree while its compressed bytes go to the blob store; the trees are
 // committed when all are complete, the record after them, the tag last.
 //
+// Who fetches is up to the opener: Direct, in this process, or package courier,
+// by another one that works on the same directory.
+//
 // Image does not run anything, mount anything or know of containers; Remove
 // asks its caller who uses an image.
 package image

@@ -24,6 +24,7 @@ import (
 	"github.com/opencontainers/image-spec/specs-go"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
+	"github.com/berth-engine/berth/image/registry"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
 )
@@ -43,7 +44,9 @@ func newStore(t *testing.T) (*Store, *snapshot.Store) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Open(root, trees)
+	s, err := Open(root, trees, Direct(func(host, path string) (Repository, error) {
+		return registry.Open(host, path, registry.Options{})
+	}))
 	if err != nil {
 		t.Fatal(err)
 	}

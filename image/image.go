@@ -52,11 +52,6 @@ type PullOptions struct {
 	Policy Policy
 	// Progress is told what happens, one call at a time.
 	Progress func(Event)
-	// PlainHTTP names registries that are spoken to without TLS; nil means
-	// loopback ones only.
-	PlainHTTP func(host string) bool
-	// Stall is how long a registry may keep silent; 0 means 30 seconds.
-	Stall time.Duration
 }
 
 // PullResult is what Pull did.

@@ -8,33 +8,69 @@ import (
 	"github.com/opencontainers/go-digest"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
-	"github.com/berth-engine/berth/image/registry"
+	"github.com/berth-engine/berth/image/blob"
 	"github.com/berth-engine/berth/internal/fault"
 )
+
+// Fetch brings an image from its registry into a store: Direct does, and so
+// does package courier, which has another program do it. The name and the
+// options are those of Pull and have been checked.
+type Fetch func(ctx context.Context, s *Store, name string, o PullOptions) (PullResult, error)
+
+// Repository is one repository of a registry. Package registry has the real
+// one. It may be used by several goroutines until it is closed.
+type Repository interface {
+	blob.Source
+	// Resolve says what ref, a tag or digest, names now. Nothing of the
+	// answer has been verified.
+	Resolve(ctx context.Context, ref string) (ocispec.Descriptor, error)
+	// Manifest reads a manifest or index; its descriptor is that of the bytes.
+	Manifest(ctx context.Context, ref string) (ocispec.Descriptor, []byte, error)
+	Close() error
+}
+
+// Direct fetches in this very process, from the repositories that open gives
+// by host and path.
+func Direct(open func(host, path string) (Repository, error)) Fetch {
+	return func(ctx context.Context, s *Store, name string, o PullOptions) (PullResult, error) {
+		p, err := newPull(s, name, o)
+		if err != nil {
+			return PullResult{}, err
+		}
+		repo, err := open(p.named.domain, p.named.path)
+		if err != nil {
+			return PullResult{}, err
+		}
+		defer repo.Close()
+		return p.run(ctx, repo)
+	}
+}
 
 // Pull brings an image from its registry. The tag is resolved once; whatever
 // happens to it meanwhile, the image is the one of that moment. When it fails
 // or is cancelled, no record and no tree is left; whole blobs stay for the
 // next try unless the image is bad.
 func (s *Store) Pull(ctx context.Context, name string, o PullOptions) (PullResult, error) {
+	if _, err := newPull(s, name, o); err != nil {
+		return PullResult{}, err
+	}
+	return s.fetch(ctx, s, name, o)
+}
+
+// newPull checks what is asked for.
+func newPull(s *Store, name string, o PullOptions) (*pull, error) {
 	if name == HostName {
-		return PullResult{}, fault.New(fault.Invalid, "image host is this machine itself and cannot be pulled")
+		return nil, fault.New(fault.Invalid, "image host is this machine itself and cannot be pulled")
 	}
 	named, err := parseTagged(name)
 	if err != nil {
-		return PullResult{}, err
+		return nil, err
 	}
 	want, err := parsePlatform(o.Platform)
 	if err != nil {
-		return PullResult{}, err
+		return nil, err
 	}
-	p := &pull{s: s, named: named, want: want, tell: serial(o.Progress)}
-	repo, err := registry.Open(named.domain, named.path, registry.Options{PlainHTTP: o.PlainHTTP, Stall: o.Stall})
-	if err != nil {
-		return PullResult{}, err
-	}
-	defer repo.Close()
-	return p.run(ctx, repo)
+	return &pull{s: s, named: named, want: want, tell: serial(o.Progress)}, nil
 }
 
 // pull is one Pull.
@@ -63,7 +99,7 @@ func (p *pull) names(top digest.Digest) []string {
 	return names
 }
 
-func (p *pull) run(ctx context.Context, repo *registry.Repo) (PullResult, error) {
+func (p *pull) run(ctx context.Context, repo Repository) (PullResult, error) {
 	if err := p.s.reached("resolve"); err != nil {
 		return PullResult{}, err
 	}
@@ -86,7 +122,7 @@ func (p *pull) run(ctx context.Context, repo *registry.Repo) (PullResult, error)
 }
 
 // fetch brings the image that top names and records it.
-func (p *pull) fetch(ctx context.Context, repo *registry.Repo, top ocispec.Descriptor) (Image, digest.Digest, error) {
+func (p *pull) fetch(ctx context.Context, repo Repository, top ocispec.Descriptor) (Image, digest.Digest, error) {
 	fail := func(err error) (Image, digest.Digest, error) { return Image{}, "", err }
 	if err := p.s.reached("manifest"); err != nil {
 		return fail(err)

@@ -18,20 +18,24 @@ type Store struct {
 	root  string
 	blobs *blob.Store
 	trees trees
+	fetch Fetch
 	apply func(ctx context.Context, dir string, plain io.Reader, compressed int64) (int64, error)
 	// step, when set by a test, is asked before each step of a change and
 	// makes it fail.
 	step func(name string) error
 }
 
-// Open returns the image store below root, whose layers live in t. It reads
-// and writes nothing.
-func Open(root string, t *snapshot.Store) (*Store, error) {
-	if root == "" || t == nil {
-		return nil, fault.New(fault.Invalid, "image store needs a directory and a snapshot store")
+// Open returns the image store below root, whose layers live in t and whose
+// pulls are done by fetch. It reads and writes nothing.
+func Open(root string, t *snapshot.Store, fetch Fetch) (*Store, error) {
+	if root == "" || t == nil || fetch == nil {
+		return nil, fault.New(fault.Invalid, "image store needs a directory, a snapshot store and a way to fetch")
 	}
-	return &Store{root: root, blobs: blob.Open(root), trees: realTrees{t}, apply: applyLayer}, nil
+	return &Store{root: root, blobs: blob.Open(root), trees: realTrees{t}, fetch: fetch, apply: applyLayer}, nil
 }
+
+// Root is the store's directory.
+func (s *Store) Root() string { return s.root }
 
 // reached is called before each step of a change.
 func (s *Store) reached(name string) error {

@@ -10,7 +10,7 @@ install -d "$bin" "$man" \
 	"$prefix/share/bash-completion/completions" \
 	"$prefix/share/zsh/site-functions" \
 	"$prefix/share/fish/vendor_completions.d"
-install -m 755 bin/berth bin/berth-oci "$bin/"
+install -m 755 bin/berth bin/berth-oci bin/berth-registry "$bin/"
 
 bin/berth completion bash >"$prefix/share/bash-completion/completions/berth"
 bin/berth completion zsh >"$prefix/share/zsh/site-functions/_berth"
@@ -18,18 +18,23 @@ bin/berth completion fish >"$prefix/share/fish/vendor_completions.d/berth.fish"
 
 CGO_ENABLED=0 ${GO:-go} run ./cmd/berth-doc man "$man"
 
-# berth-oci says in its help what a manual page says; headings are the lines
-# that begin at the margin.
+# page PROGRAM [TOPIC...]: the other programs say in their help what a manual
+# page says; headings are the lines that begin at the margin.
 page() {
-	printf '.TH BERTH-OCI 1 "" berth berth\n'
-	for topic in '' $(bin/berth-oci --help | sed -n '/^COMMANDS:/,/^$/s/^   \([a-z]*\) .*/\1/p'); do
-		[ -z "$topic" ] || printf '.SH "BERTH-OCI %s"\n' "$(echo "$topic" | tr '[:lower:]' '[:upper:]')"
+	program=$1
+	title=$(echo "$program" | tr '[:lower:]' '[:upper:]')
+	shift
+	printf '.TH %s 1 "" berth berth\n' "$title"
+	for topic in '' "$@"; do
+		[ -z "$topic" ] || printf '.SH "%s %s"\n' "$title" "$(echo "$topic" | tr '[:lower:]' '[:upper:]')"
 		# shellcheck disable=SC2086 # no topic, no word
-		bin/berth-oci $topic --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^\./\\\&./' | awk -v topic="$topic" '
+		"bin/$program" $topic --help | sed 's/\\/\\e/g; s/-/\\-/g; s/^\./\\\&./' | awk -v topic="$topic" '
 			/^[A-Z ]+:$/ { if (open) print ".fi"; sub(/:$/, ""); print (topic == "" ? ".SH " : ".SS ") "\"" $0 "\""; print ".nf"; open = 1; next }
 			{ sub(/^   /, ""); print }
 			END { if (open) print ".fi" }'
 	done
 }
-page >"$man/berth-oci.1"
+# shellcheck disable=SC2046 # a list of words
+page berth-oci $(bin/berth-oci --help | sed -n '/^COMMANDS:/,/^$/s/^   \([a-z]*\) .*/\1/p') >"$man/berth-oci.1"
+page berth-registry >"$man/berth-registry.1"
 echo "installed below $prefix: $(find "$man" -name 'berth*' | wc -l) manual pages, completions for bash, zsh and fish"

@@ -37,7 +37,8 @@ snapshot/...:       $stones $sys snapshot snapshot/snaptest
 image/blob:         $stones $sys $image $sync
 image/registry:     $stones $image $sync image/blob oras.land/oras-go/v2/... github.com/distribution/reference golang.org/x/net/publicsuffix
 image/layer:        $stones $sys $image $sync image/blob github.com/klauspost/compress/... github.com/moby/sys/...
-image/...:          $stones $sys $image $sync image/... snapshot oras.land/oras-go/v2/... github.com/distribution/reference github.com/klauspost/compress/...
+image/courier:      $stones $image image
+image:              $stones $sys $image $sync image/blob image/layer snapshot
 container:          $stones $sys
 container/logfile:  $stones $sys
 container/bundle:   $stones $spec $image container runtime/seccomp github.com/moby/sys/... github.com/docker/go-units
@@ -54,6 +55,7 @@ cmd/berth/request: $stones $words container github.com/distribution/reference
 cmd/berth/tty:     $stones $words $sys internal/sigpipe
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
 cmd/berth-oci: runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
+cmd/berth-registry: $stones $words image image/courier image/registry snapshot snapshot/overlay
 cmd/berth-doc: $words cmd/berth/cli
 
 # Tests may use anything.
@@ -66,6 +68,10 @@ var forbidden = []struct{ program, dep, why string }{
 	{"cmd/berth-oci", "crypto/tls", "it holds no secrets, so it needs no way to move them"},
 	{"cmd/berth-oci", module + "/image/registry", "the runtime knows bundles, not images"},
 	{"cmd/berth-oci", module + "/engine", "the engine starts the runtime, not the other way round"},
+	{"cmd/berth", "net/http", "berth-registry speaks it: its tables would cost every start of every command"},
+	{"cmd/berth", "crypto/tls", "it starts containers, so it reads nothing from the network"},
+	{"cmd/berth", module + "/image/registry", "it holds nobody's credentials; berth-registry does"},
+	{"cmd/berth", "oras.land/oras-go/v2/registry", "it compiles regular expressions whenever a program starts"},
 	{"cmd/berth-oci", "text/template", "reflection over methods keeps every method of every type"},
 }
 

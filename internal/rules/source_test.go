@@ -21,6 +21,7 @@ var (
 	}
 	mayExec = allowed{
 		"container/monitor": "starts the monitor, by an absolute path",
+		"image/courier":     "starts berth-registry",
 		"runtime/oci":       "runs the hooks that a spec names",
 		"cmd/berth-oci":     "ps(1), as runc does",
 		"engine":            "ps(1) for top, as docker does",

@@ -11,7 +11,7 @@ import (
 
 // options are the flags; the process inside the namespaces gets them again.
 type options struct {
-	Bin    string // directory of berth and berth-oci
+	Bin    string // directory of berth's programs
 	Dir    string // scratch space
 	Rows   string // names, comma separated; empty: all
 	Rounds int
@@ -23,7 +23,7 @@ type options struct {
 
 func main() {
 	var o options
-	flag.StringVar(&o.Bin, "bin", "bin", "`directory` of berth and berth-oci")
+	flag.StringVar(&o.Bin, "bin", "bin", "`directory` of berth's programs")
 	flag.StringVar(&o.Dir, "dir", "/var/tmp", "scratch `directory`, on a file system that overlay can use")
 	flag.StringVar(&o.Rows, "rows", "", "comma separated `names` of rows: "+strings.Join(rowNames(), ", "))
 	flag.IntVar(&o.Rounds, "rounds", 30, "turns of each contender in the short rows")

@@ -7,7 +7,7 @@ import (
 )
 
 // clientConfig is what berth reads of docker's config.json: how to print and
-// how to leave. Credentials are the image room's business.
+// how to leave. Credentials are berth-registry's business.
 type clientConfig struct {
 	DetachKeys   string `json:"detachKeys"`
 	PsFormat     string `json:"psFormat"`
