@@ -105,6 +105,16 @@ func refNumber(name string, b abi) int32 {
 	return -1
 }
 
+// refName returns the name of a number.
+func refName(b abi, nr int32) string {
+	for _, s := range syscalls {
+		if b >= 0 && s.nr[b] == nr {
+			return s.name
+		}
+	}
+	return ""
+}
+
 func refHolds(args []specs.LinuxSeccompArg, b abi, d Data) bool {
 	count := map[uint]int{}
 	twice, any, all := false, false, true
