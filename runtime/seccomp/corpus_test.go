@@ -33,7 +33,7 @@ var machineArchs = map[string][]specs.Arch{
 }
 
 // corpus are the profiles that our filters and libseccomp's are compared for.
-func corpus(t *testing.T) []sample {
+func corpus(t testing.TB) []sample {
 	t.Helper()
 	var out []sample
 	for _, goarch := range []string{"amd64", "arm64"} {
@@ -203,7 +203,7 @@ func archSamples() []sample {
 }
 
 // installedSamples are profiles that other engines bring along.
-func installedSamples(t *testing.T) []sample {
+func installedSamples(t testing.TB) []sample {
 	t.Helper()
 	var out []sample
 	const file = "/usr/share/containers/seccomp.json"

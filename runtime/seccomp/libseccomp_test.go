@@ -84,6 +84,7 @@ func compare(t *testing.T, l *libseccomp.Library, s sample) *comparison {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s)
 	}
+	checkProgram(t, f.Prog)
 	theirs, unknown, err := l.Filter(s.LinuxSeccomp, libseccomp.Options{Machine: s.arch})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, s)

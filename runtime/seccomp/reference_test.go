@@ -287,6 +287,7 @@ func agree(t *testing.T, s source, goarch string, rules, calls int) {
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}
+	checkProgram(t, f.Prog)
 	for range calls {
 		d := aCall(s, p, goarch)
 		got, err := Simulate(f.Prog, d)
