@@ -93,15 +93,27 @@ func knownArch(a specs.Arch) bool {
 	return false
 }
 
-// find returns the row of a call in the table, or -1.
-func find(name string) int {
-	i, ok := slices.BinarySearchFunc(syscalls[:], name, func(s syscall, name string) int {
+// find returns the row of a call in the table, or -1. It starts looking at row
+// near: the names of a rule are mostly sorted, as the table is.
+func find(name string, near int) int {
+	from, to := 0, len(syscalls)
+	if near < to && syscalls[near].name <= name {
+		from = near
+		for step := 1; from+step < to; step *= 2 {
+			if syscalls[from+step].name > name {
+				to = from + step
+				break
+			}
+			from += step
+		}
+	}
+	i, ok := slices.BinarySearchFunc(syscalls[from:to], name, func(s syscall, name string) int {
 		return strings.Compare(s.name, name)
 	})
 	if !ok {
 		return -1
 	}
-	return i
+	return from + i
 }
 
 // Calls of i386 that take the number of a function and a pointer to its

@@ -15,6 +15,7 @@ type policy struct {
 	size    int // clauses with conditions times the names they are for
 	notify  bool
 	flags   uint32
+	row     int // where the next name probably is
 }
 
 // A clause gives its verdict when all its conditions hold.
@@ -39,46 +40,68 @@ const maxArg = 5
 
 // resolve checks p; at is the JSON path of p for messages.
 func resolve(p *specs.LinuxSeccomp, at string) (*policy, error) {
-	def, err := verdict(p.DefaultAction, p.DefaultErrnoRet, at+"defaultAction", at+"defaultErrnoRet")
+	top := spot{at, -1}
+	def, err := verdict(p.DefaultAction, p.DefaultErrnoRet, top, "defaultAction", "defaultErrnoRet")
 	if err != nil {
 		return nil, err
 	}
 	if def == retNotify {
-		return nil, invalid(at+"defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
+		return nil, top.invalid("defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
 	}
 	for i, a := range p.Architectures {
 		if !knownArch(a) {
-			return nil, invalid(at+"architectures["+strconv.Itoa(i)+"]", "unknown architecture %q", a)
+			return nil, top.invalid(item("architectures", i), "unknown architecture %q", a)
 		}
 	}
-	q := &policy{def: def}
+	q := &policy{def: def, uses: make([]use, 0, 512)}
 	for i := range p.Syscalls {
-		if err := q.add(&p.Syscalls[i], at+"syscalls["+strconv.Itoa(i)+"]."); err != nil {
+		if err := q.add(&p.Syscalls[i], spot{at, i}); err != nil {
 			return nil, err
 		}
 	}
 	if q.notify && p.ListenerPath == "" {
-		return nil, invalid(at+"listenerPath", "must be set because a rule has SCMP_ACT_NOTIFY")
+		return nil, top.invalid("listenerPath", "must be set because a rule has SCMP_ACT_NOTIFY")
 	}
 	if p.ListenerMetadata != "" && p.ListenerPath == "" {
-		return nil, invalid(at+"listenerMetadata", "needs listenerPath")
+		return nil, top.invalid("listenerMetadata", "needs listenerPath")
 	}
-	q.flags, err = flagBits(p.Flags, q.notify, at+"flags")
+	q.flags, err = flagBits(p.Flags, q.notify, top)
 	return q, err
 }
 
+// A spot in a profile is the profile itself or one of its rules. It is put
+// into words only when there is something to complain about.
+type spot struct {
+	profile string // JSON path
+	rule    int    // -1: the profile itself
+}
+
+// invalid says what is wrong with a field.
+func (p spot) invalid(field, format string, args ...any) error {
+	return p.op(field, fault.New(fault.Invalid, format, args...))
+}
+
+func (p spot) op(field string, err error) error {
+	if p.rule >= 0 {
+		field = item("syscalls", p.rule) + "." + field
+	}
+	return fault.Op(p.profile+field, "", err)
+}
+
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
 // add takes one rule in.
-func (q *policy) add(s *specs.LinuxSyscall, at string) error {
-	ret, err := verdict(s.Action, s.ErrnoRet, at+"action", at+"errnoRet")
+func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
+	ret, err := verdict(s.Action, s.ErrnoRet, at, "action", "errnoRet")
 	if err != nil {
 		return err
 	}
 	if len(s.Names) == 0 {
-		return invalid(at+"names", "must name a system call")
+		return at.invalid("names", "must name a system call")
 	}
 	for i, a := range s.Args {
 		if err := checkArg(a); err != nil {
-			return invalid(at+"args["+strconv.Itoa(i)+"]", "%w", err)
+			return at.invalid(item("args", i), "%w", err)
 		}
 	}
 	from := len(q.clauses)
@@ -87,14 +110,15 @@ func (q *policy) add(s *specs.LinuxSyscall, at string) error {
 	}
 	for i, name := range s.Names {
 		if name == "" {
-			return invalid(at+"names["+strconv.Itoa(i)+"]", "must not be empty")
+			return at.invalid(item("names", i), "must not be empty")
 		}
 		if ret == retNotify && name == "write" {
 			// The container's own start writes before the supervisor can answer.
-			return invalid(at+"names["+strconv.Itoa(i)+"]", "SCMP_ACT_NOTIFY cannot be used for the write syscall")
+			return at.invalid(item("names", i), "SCMP_ACT_NOTIFY cannot be used for the write syscall")
 		}
-		if row := find(name); row >= 0 {
+		if row := find(name, q.row); row >= 0 {
 			q.uses = append(q.uses, use{row, from, len(q.clauses)})
+			q.row = row + 1
 		}
 	}
 	// Each condition costs an instruction; do not try what cannot fit.
@@ -102,7 +126,7 @@ func (q *policy) add(s *specs.LinuxSyscall, at string) error {
 		q.size += len(s.Names) * (len(q.clauses) - from)
 	}
 	if q.size > maxInsns || len(q.clauses) > maxClauses {
-		return fault.Op(at+"args", "", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions", maxInsns))
+		return at.op("args", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions", maxInsns))
 	}
 	q.notify = q.notify || ret == retNotify
 	return nil
@@ -127,25 +151,25 @@ func (q *policy) split(ret uint32, conds []specs.LinuxSeccompArg) {
 }
 
 // verdict returns the number the filter returns for an action.
-func verdict(a specs.LinuxSeccompAction, errno *uint, atAction, atErrno string) (uint32, error) {
+func verdict(a specs.LinuxSeccompAction, errno *uint, at spot, action, errnoRet string) (uint32, error) {
 	switch a {
 	case specs.ActErrno:
 		if errno != nil && *errno > maxErrno {
-			return 0, invalid(atErrno, "%d is more than %d", *errno, maxErrno)
+			return 0, at.invalid(errnoRet, "%d is more than %d", *errno, maxErrno)
 		}
 		return retErrno | data(errno), nil
 	case specs.ActTrace:
 		if errno != nil && *errno > 0xffff {
-			return 0, invalid(atErrno, "%d is more than %d", *errno, 0xffff)
+			return 0, at.invalid(errnoRet, "%d is more than %d", *errno, 0xffff)
 		}
 		return retTrace | data(errno), nil
 	}
 	ret, ok := plainVerdict(a)
 	if !ok {
-		return 0, invalid(atAction, "unknown action %q", a)
+		return 0, at.invalid(action, "unknown action %q", a)
 	}
 	if errno != nil {
-		return 0, invalid(atErrno, "%s returns no errno, remove it", a)
+		return 0, at.invalid(errnoRet, "%s returns no errno, remove it", a)
 	}
 	return ret, nil
 }
@@ -199,7 +223,7 @@ func checkArg(a specs.LinuxSeccompArg) error {
 
 // flagBits translates the flags. No list at all means SPEC_ALLOW: else the
 // kernel slows every container down by a Spectre mitigation.
-func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at string) (uint32, error) {
+func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at spot) (uint32, error) {
 	bits := uint32(0)
 	if flags == nil {
 		bits = flagSpecAllow
@@ -216,16 +240,11 @@ func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at string) (uint32, e
 				bits |= flagWaitKillable
 			}
 		default:
-			return 0, invalid(at+"["+strconv.Itoa(i)+"]", "unknown flag %q", f)
+			return 0, at.invalid(item("flags", i), "unknown flag %q", f)
 		}
 	}
 	if notify {
 		bits |= flagNewListener
 	}
 	return bits, nil
-}
-
-// invalid says what is wrong with the profile's value at a JSON path.
-func invalid(at, format string, args ...any) error {
-	return fault.Op(at, "", fault.New(fault.Invalid, format, args...))
 }
