@@ -78,21 +78,6 @@ func machineOf(goarch string) (machine, bool) {
 	return machine{}, false
 }
 
-// knownArch reports whether the OCI specification has this architecture. One
-// that this machine cannot run is right in a profile and never met.
-func knownArch(a specs.Arch) bool {
-	switch a {
-	case specs.ArchX86, specs.ArchX86_64, specs.ArchX32, specs.ArchARM, specs.ArchAARCH64,
-		specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32,
-		specs.ArchMIPSEL, specs.ArchMIPSEL64, specs.ArchMIPSEL64N32,
-		specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
-		specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64,
-		specs.ArchM68K, specs.ArchSH, specs.ArchSHEB:
-		return true
-	}
-	return false
-}
-
 // find returns the row of a call in the table, or -1. It starts looking at row
 // near: the names of a rule are mostly sorted, as the table is.
 func find(name string, near int) int {

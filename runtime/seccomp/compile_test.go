@@ -117,20 +117,20 @@ func long(n int) *specs.LinuxSeccomp {
 
 func TestCompileFlags(t *testing.T) {
 	const notify = flagNewListener
-	type flags = []specs.LinuxSeccompFlag
+	type list = []specs.LinuxSeccompFlag
 	for _, tt := range []struct {
 		name   string
-		flags  flags
+		flags  list
 		notify bool
 		want   uint32
 	}{
 		{"absent", nil, false, flagSpecAllow},
-		{"empty", flags{}, false, 0},
-		{"tsync", flags{"SECCOMP_FILTER_FLAG_TSYNC"}, false, 0},
-		{"log", flags{specs.LinuxSeccompFlagLog}, false, flagLog},
-		{"two", flags{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, false, flagLog | flagSpecAllow},
-		{"wait without listener", flags{specs.LinuxSeccompFlagWaitKillableRecv}, false, 0},
-		{"wait", flags{specs.LinuxSeccompFlagWaitKillableRecv}, true, flagWaitKillable | notify},
+		{"empty", list{}, false, 0},
+		{"tsync", list{"SECCOMP_FILTER_FLAG_TSYNC"}, false, 0},
+		{"log", list{specs.LinuxSeccompFlagLog}, false, flagLog},
+		{"two", list{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, false, flagLog | flagSpecAllow},
+		{"wait without listener", list{specs.LinuxSeccompFlagWaitKillableRecv}, false, 0},
+		{"wait", list{specs.LinuxSeccompFlagWaitKillableRecv}, true, flagWaitKillable | notify},
 		{"notify", nil, true, flagSpecAllow | notify},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

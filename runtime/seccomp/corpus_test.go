@@ -16,11 +16,6 @@ type sample struct {
 	*specs.LinuxSeccomp
 }
 
-var operators = []specs.LinuxSeccompOperator{
-	specs.OpEqualTo, specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual,
-	specs.OpGreaterThan, specs.OpGreaterEqual, specs.OpMaskedEqual,
-}
-
 var everyAction = []specs.LinuxSeccompAction{
 	specs.ActKillProcess, specs.ActKillThread, specs.ActKill, specs.ActTrap,
 	specs.ActErrno, specs.ActTrace, specs.ActLog, specs.ActAllow,

@@ -147,7 +147,7 @@ func (d *dockerProfile) profile() (*specs.LinuxSeccomp, error) {
 	}
 	for i, a := range d.ArchMap {
 		for _, name := range append([]specs.Arch{a.Arch}, a.Sub...) {
-			if !knownArch(name) {
+			if !slices.Contains(architectures[:], name) {
 				return nil, top.invalid(item("archMap", i), "unknown architecture %q", name)
 			}
 		}

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -49,7 +50,7 @@ func resolve(p *specs.LinuxSeccomp, at string) (*policy, error) {
 		return nil, top.invalid("defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
 	}
 	for i, a := range p.Architectures {
-		if !knownArch(a) {
+		if !slices.Contains(architectures[:], a) {
 			return nil, top.invalid(item("architectures", i), "unknown architecture %q", a)
 		}
 	}
@@ -213,34 +214,27 @@ func checkArg(a specs.LinuxSeccompArg) error {
 	if a.Index > maxArg {
 		return fault.New(fault.Invalid, "index %d is more than %d", a.Index, maxArg)
 	}
-	switch a.Op {
-	case specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual, specs.OpEqualTo,
-		specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpMaskedEqual:
+	if slices.Contains(operators[:], a.Op) {
 		return nil
 	}
 	return fault.New(fault.Invalid, "unknown op %q", a.Op)
 }
 
-// flagBits translates the flags. No list at all means SPEC_ALLOW: else the
+// flagBits translates the flags. One that goes with a listener is dropped where
+// there is none: the kernel would refuse it. No list at all means SPEC_ALLOW: else the
 // kernel slows every container down by a Spectre mitigation.
-func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at spot) (uint32, error) {
+func flagBits(list []specs.LinuxSeccompFlag, notify bool, at spot) (uint32, error) {
 	bits := uint32(0)
-	if flags == nil {
+	if list == nil {
 		bits = flagSpecAllow
 	}
-	for i, f := range flags {
-		switch f {
-		case "SECCOMP_FILTER_FLAG_TSYNC": // a container starts with one thread
-		case specs.LinuxSeccompFlagLog:
-			bits |= flagLog
-		case specs.LinuxSeccompFlagSpecAllow:
-			bits |= flagSpecAllow
-		case specs.LinuxSeccompFlagWaitKillableRecv:
-			if notify { // the kernel refuses it without a listener
-				bits |= flagWaitKillable
-			}
-		default:
-			return 0, at.invalid(item("flags", i), "unknown flag %q", f)
+	for i, name := range list {
+		j := slices.IndexFunc(flags[:], func(f flag) bool { return f.name == name })
+		if j < 0 {
+			return 0, at.invalid(item("flags", i), "unknown flag %q", name)
+		}
+		if f := flags[j]; f.with == 0 || notify {
+			bits |= f.bits
 		}
 	}
 	if notify {
