@@ -56,11 +56,11 @@ func TestCompileRefuses(t *testing.T) {
 		},
 		{
 			"op", rule(func(s *specs.LinuxSyscall) { s.Args = []specs.LinuxSeccompArg{{Op: specs.OpEqualTo}, {Op: "="}} }),
-			fault.Invalid, `linux.seccomp.syscalls[1].args[1]: unknown op "="`,
+			fault.Invalid, `linux.seccomp.syscalls[1].args[1].op: unknown operator "="`,
 		},
 		{
 			"index", rule(func(s *specs.LinuxSyscall) { s.Args = []specs.LinuxSeccompArg{{Index: 6, Op: specs.OpEqualTo}} }),
-			fault.Invalid, "linux.seccomp.syscalls[1].args[0]: index 6",
+			fault.Invalid, "linux.seccomp.syscalls[1].args[0].index: 6 is more than 5",
 		},
 		{"no names", rule(func(s *specs.LinuxSyscall) { s.Names = nil }), fault.Invalid, "linux.seccomp.syscalls[1].names"},
 		{
@@ -189,6 +189,11 @@ func TestCompileDecides(t *testing.T) {
 			rules(on("read", specs.ActAllow, append(eq(0, 1), eq(1, 2)...))),
 			Data{Args: [6]uint64{1, 1}},
 			"ERRNO(EPERM)",
+		},
+		{
+			"a value outside of the mask", rules(on("read", specs.ActAllow, []specs.LinuxSeccompArg{{Value: 0xf0, ValueTwo: 0x123, Op: specs.OpMaskedEqual}})),
+			Data{Args: [6]uint64{0x2f}},
+			"ALLOW",
 		},
 		{"high word", rules(on("read", specs.ActAllow, eq(0, 1))), Data{Args: [6]uint64{1<<32 | 1}}, "ERRNO(EPERM)"},
 		{"older and not named", rules(on("fork", specs.ActAllow, nil)), Data{Nr: 56}, "ERRNO(EPERM)"},

@@ -101,6 +101,11 @@ func addOperators(add adder) {
 		masks = append(masks, on(specs.ActAllow, args(arg(uint(i%6), specs.OpMaskedEqual, m|1)), name))
 	}
 	add("masks", rules(specs.ActErrno, masks...))
+	for i, m := range []uint64{0, 0xff, 1 << 31, 0xff << 32, 0xf0f0_0000_0f0f} {
+		a := arg(uint(i), specs.OpMaskedEqual, m)
+		a.ValueTwo = 0x21_0000_0321
+		add(fmt.Sprintf("a value outside of mask %#x", m), rules(specs.ActAllow, on(specs.ActTrap, args(a), "fcntl"), on(specs.ActLog, nil, "exit_group")))
+	}
 }
 
 // addActions adds each action as the default, with rules of all others.

@@ -259,7 +259,6 @@ func commonArgs(r *specs.LinuxSyscall, ops map[string]specs.LinuxSeccompOperator
 	for i := range r.Args {
 		if a := &r.Args[i]; a.Op == specs.OpMaskedEqual {
 			a.Value |= 1 // without a bit in the low word it is no condition on 32 bits
-			a.ValueTwo &= a.Value
 		}
 	}
 }

@@ -101,8 +101,11 @@ func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
 		return at.invalid("names", "must name a system call")
 	}
 	for i, a := range s.Args {
-		if err := checkArg(a); err != nil {
-			return at.invalid(item("args", i), "%w", err)
+		if a.Index > maxArg {
+			return at.invalid(item("args", i)+".index", "%d is more than %d", a.Index, maxArg)
+		}
+		if !slices.Contains(operators[:], a.Op) {
+			return at.invalid(item("args", i)+".op", "unknown operator %q", a.Op)
 		}
 	}
 	from := len(q.clauses)
@@ -208,16 +211,6 @@ func permits(ret uint32) bool {
 		return true
 	}
 	return false
-}
-
-func checkArg(a specs.LinuxSeccompArg) error {
-	if a.Index > maxArg {
-		return fault.New(fault.Invalid, "index %d is more than %d", a.Index, maxArg)
-	}
-	if slices.Contains(operators[:], a.Op) {
-		return nil
-	}
-	return fault.New(fault.Invalid, "unknown op %q", a.Op)
 }
 
 // flagBits translates the flags. One that goes with a listener is dropped where

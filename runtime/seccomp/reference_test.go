@@ -132,7 +132,7 @@ func refHolds(args []specs.LinuxSeccompArg, b abi, d Data) bool {
 			specs.OpLessEqual:    x <= v,
 			specs.OpGreaterThan:  x > v,
 			specs.OpGreaterEqual: x >= v,
-			specs.OpMaskedEqual:  x&v == w,
+			specs.OpMaskedEqual:  x&v == w&v,
 		}[a.Op]
 		any, all = any || ok, all && ok
 	}
