@@ -92,7 +92,7 @@ static void rule(void)
 		return;
 	}
 	rc = seccomp_rule_add_array(ctx, act, nr, n, args);
-	if (rc < 0 && rc != -EEXIST)
+	if (rc < 0)
 		die(name, rc);
 }
 
