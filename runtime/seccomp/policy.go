@@ -130,7 +130,7 @@ func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
 		q.size += len(s.Names) * (len(q.clauses) - from)
 	}
 	if q.size > maxInsns || len(q.clauses) > maxClauses {
-		return at.op("args", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions", maxInsns))
+		return at.op("args", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions; give it fewer rules, or fewer names in them", maxInsns))
 	}
 	q.notify = q.notify || ret == retNotify
 	return nil
