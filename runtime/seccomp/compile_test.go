@@ -149,6 +149,22 @@ func TestCompileFlags(t *testing.T) {
 	}
 }
 
+// TestCompileNotifiesOnlyWhatIsThere: nobody listens for calls that cannot come.
+func TestCompileNotifiesOnlyWhatIsThere(t *testing.T) {
+	for _, name := range []string{"frobnicate", "waitpid", "cacheflush"} { // of no machine, i386, arm
+		p := rules(specs.ActAllow, on(specs.ActNotify, nil, name))
+		p.ListenerPath = "/run/listener"
+		p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+		f, err := Compile(p, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.NotifyUsed || f.Flags != 0 {
+			t.Errorf("%s: notify %v, flags %#x", name, f.NotifyUsed, f.Flags)
+		}
+	}
+}
+
 func TestCompileDecides(t *testing.T) {
 	seven := uint(7)
 	eq := func(i uint, v uint64) []specs.LinuxSeccompArg {
