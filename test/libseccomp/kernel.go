@@ -40,7 +40,8 @@ func (k *Kernel) Ask(prog []unix.SockFilter, calls []Call) ([]int64, error) {
 }
 
 // Time makes the calls repeat times in a process under prog, which must let the
-// process write and exit, and says how long that took. No prog is no filter.
+// process write and exit, and says how long that takes when nothing disturbs.
+// No prog is no filter.
 func (k *Kernel) Time(prog []unix.SockFilter, calls []Call, repeat int) (time.Duration, error) {
 	took := make([]int64, 1)
 	err := k.run("time", prog, calls, repeat, took)
