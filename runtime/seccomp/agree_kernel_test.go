@@ -11,7 +11,8 @@ import (
 
 // TestKernelAgrees asks the kernel what the filters for the corpus say, ours
 // and libseccomp's, and compares with Simulate. So that anything may be asked,
-// verdicts are first turned into errnos: no call ever happens.
+// verdicts are first turned into errnos: no call ever happens. It takes turns
+// asking a third of the calls.
 func TestKernelAgrees(t *testing.T) {
 	l := library(t)
 	k, err := libseccomp.NewKernel(t.TempDir())
@@ -26,18 +27,28 @@ func TestKernelAgrees(t *testing.T) {
 		t.Log("without calls of i386: the kernel runs no 32-bit programs")
 	}
 	asked := 0
-	for _, s := range corpus(t) {
+	for n, s := range corpus(t) {
 		if s.arch != runtime.GOARCH {
 			continue
 		}
 		calls := callable(boundaries(s), compat)
 		c := compare(t, l, s)
-		for _, prog := range [][]Insn{c.ourProg, c.theirProg} {
-			askKernel(t, k, s, prog, calls)
-			asked += len(calls)
+		for i, prog := range [][]Insn{c.ourProg, c.theirProg} {
+			some := every(3, n+i, calls)
+			askKernel(t, k, s, prog, some)
+			asked += len(some)
 		}
 	}
 	t.Logf("%d calls", asked)
+}
+
+// every picks one of n calls, which ones depends on turn.
+func every(n, turn int, calls []Data) []Data {
+	var out []Data
+	for i := turn % n; i < len(calls); i += n {
+		out = append(out, calls[i])
+	}
+	return out
 }
 
 // runs32 reports whether this kernel lets a process make calls of i386.
