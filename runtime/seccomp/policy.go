@@ -17,6 +17,7 @@ type policy struct {
 	notify  bool
 	flags   uint32
 	row     int // where the next name probably is
+	named   [len(syscalls)]uint8
 }
 
 // A clause gives its verdict when all its conditions hold.
@@ -121,7 +122,7 @@ func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
 			return at.invalid(item("names", i), "SCMP_ACT_NOTIFY cannot be used for the write syscall")
 		}
 		if row := find(name, q.row); row >= 0 {
-			q.uses = append(q.uses, use{row, from, len(q.clauses)})
+			q.use(use{row, from, len(q.clauses)})
 			q.row = row + 1
 		}
 	}
@@ -135,6 +136,29 @@ func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
 	q.notify = q.notify || ret == retNotify
 	return nil
 }
+
+// use notes that a call is named, unless that changes nothing: a rule without
+// conditions is the last word about its calls.
+func (q *policy) use(u use) {
+	switch {
+	case q.named[u.row] == settled:
+		return
+	case u.from == u.to:
+		if q.named[u.row] != 0 {
+			return
+		}
+		q.named[u.row] = once
+	case len(q.clauses[u.from].conds) == 0:
+		q.named[u.row] = settled
+	}
+	q.uses = append(q.uses, u)
+}
+
+// What is known of a call of the table while rules are read.
+const (
+	once    = 1 + iota // it is named
+	settled            // it has a rule without conditions
+)
 
 // split makes the clauses of one rule: one, or as many as there are conditions
 // when two look at the same argument.
