@@ -49,7 +49,7 @@ func corpus(t testing.TB) []sample {
 		}), all))
 	}
 	out = append(out, archSamples()...)
-	return append(out, installedSamples(t)...)
+	return append(out, engineSamples(t)...)
 }
 
 func with(p *specs.LinuxSeccomp, archs []specs.Arch) *specs.LinuxSeccomp {
@@ -202,23 +202,28 @@ func archSamples() []sample {
 	}
 }
 
-// installedSamples are profiles that other engines bring along.
-func installedSamples(t testing.TB) []sample {
+// podmanProfile is the default one of podman, where that is installed.
+const podmanProfile = "/usr/share/containers/seccomp.json"
+
+// engineSamples are the default profiles of other engines.
+func engineSamples(t testing.TB) []sample {
 	t.Helper()
-	var out []sample
-	const file = "/usr/share/containers/seccomp.json"
-	text, err := os.ReadFile(file)
-	if err != nil {
+	engines, texts := []string{"docker"}, [][]byte{dockerDefault(t)}
+	if text, err := os.ReadFile(podmanProfile); err == nil {
+		engines, texts = append(engines, "podman"), append(texts, text)
+	} else {
 		t.Logf("without the profile of podman: %v", err)
-		return nil
 	}
-	for goarch := range machineArchs {
-		for _, caps := range [][]string{nil, {"CAP_SYS_ADMIN", "CAP_AUDIT_WRITE"}} {
-			p, err := FromDocker(text, Host{Arch: goarch, Caps: caps, Kernel: [2]int{6, 18}})
-			if err != nil {
-				t.Fatalf("%s: %v", file, err)
+	var out []sample
+	for i, engine := range engines {
+		for _, goarch := range []string{"amd64", "arm64"} {
+			for _, caps := range [][]string{nil, {"CAP_SYS_ADMIN", "CAP_AUDIT_WRITE"}} {
+				p, err := FromDocker(texts[i], Host{Arch: goarch, Caps: caps, Kernel: [2]int{6, 18}})
+				if err != nil {
+					t.Fatalf("%s: %v", engine, err)
+				}
+				out = append(out, sample{fmt.Sprintf("%s %s %v", goarch, engine, caps), goarch, p})
 			}
-			out = append(out, sample{fmt.Sprintf("%s podman %v", goarch, caps), goarch, p})
 		}
 	}
 	return out
