@@ -48,10 +48,15 @@ func measureSeccomp(b *bench) ([]result, error) {
 	var out []result
 	for _, c := range filteredCalls {
 		absent := make(map[string]string)
-		t := c.measure(kernel, filters, b.Rounds*4, absent)
+		t := b.filterTimes(filters, absent, func(prog []unix.SockFilter) (time.Duration, error) {
+			return kernel.Time(c.wake(prog), []libseccomp.Call{c.call}, manyCalls)
+		})
 		what := fmt.Sprintf("%d × %s", manyCalls, c.what)
 		out = append(out, compare(what, "berth", t, absent, c.goals())...)
 	}
+	absent := make(map[string]string)
+	t := b.filterTimes(filters, absent, kernel.Install)
+	out = append(out, compare("installed by the kernel", "berth", t, absent, []goal{{"libseccomp", 1, "≤ libseccomp's filter"}})...)
 	cold, err := b.coldCompile()
 	return append(out, cold), err
 }
@@ -121,14 +126,14 @@ func peerFilter(l *libseccomp.Library, name string, p *specs.LinuxSeccomp, o lib
 	return filter{name, prog}, err
 }
 
-// measure lets the filters take turns. The calls are timed from within: to
-// start a process is no part of it.
-func (c filteredCall) measure(k *libseccomp.Kernel, filters []filter, rounds int, absent map[string]string) times {
+// filterTimes lets the filters take turns. They are timed from within: to start
+// a process is no part of it.
+func (b *bench) filterTimes(filters []filter, absent map[string]string, once func(prog []unix.SockFilter) (time.Duration, error)) times {
 	t := make(times)
-	for turn := range rounds {
+	for turn := range b.Rounds * 4 {
 		for i := range filters {
 			f := filters[(i+turn)%len(filters)]
-			d, err := k.Time(c.wake(f.prog), []libseccomp.Call{c.call}, manyCalls)
+			d, err := once(f.prog)
 			if err != nil {
 				warn(err)
 				absent[f.name] = f.name + ": " + firstLine(err.Error())

@@ -48,6 +48,14 @@ func (k *Kernel) Time(prog []unix.SockFilter, calls []Call, repeat int) (time.Du
 	return time.Duration(took[0]), err
 }
 
+// Install says how long the kernel takes to install prog in a new process, which
+// it must let write and exit.
+func (k *Kernel) Install(prog []unix.SockFilter) (time.Duration, error) {
+	took := make([]int64, 1)
+	err := k.run("install", prog, nil, 0, took)
+	return time.Duration(took[0]), err
+}
+
 func (k *Kernel) run(what string, prog []unix.SockFilter, calls []Call, repeat int, answer []int64) error {
 	var in, out, errs bytes.Buffer
 	for _, part := range []any{uint32(len(prog)), prog, uint32(len(calls)), calls, uint32(repeat)} {

@@ -8,6 +8,7 @@
  * "ask" makes every call once and writes what each returned, an s64. "time"
  * makes them all repeat times and writes the nanoseconds that took, an s64: ten
  * times the fastest tenth, since what else the machine does only adds to it.
+ * "install" writes the nanoseconds that it took to install the program.
  * A program without instructions is no filter.
  */
 #define _GNU_SOURCE
@@ -179,6 +180,15 @@ static void measure(struct sock_filter *text, uint32_t len, const struct call *c
 	fwrite(&took, sizeof(took), 1, stdout);
 }
 
+static void installation(struct sock_filter *text, uint32_t len)
+{
+	int64_t took = -now();
+
+	install(text, len);
+	took += now();
+	fwrite(&took, sizeof(took), 1, stdout);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t len = get32();
@@ -191,6 +201,8 @@ int main(int argc, char **argv)
 		ask(text, len, calls, n);
 	else if (argc == 2 && !strcmp(argv[1], "time"))
 		measure(text, len, calls, n, repeat);
+	else if (argc == 2 && !strcmp(argv[1], "install"))
+		installation(text, len);
 	else
 		return 2;
 	return fflush(stdout) ? 1 : 0;
