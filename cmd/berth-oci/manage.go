@@ -7,6 +7,9 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"github.com/opencontainers/runtime-spec/specs-go/features"
+
+	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/runtime/seccomp"
 )
 
 func cmdDelete(a *app) func() (int, error) {
@@ -38,14 +41,9 @@ func cmdFeatures(a *app) func() (int, error) {
 			Linux: &features.Linux{
 				Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
 				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no},
-				Seccomp: &features.Seccomp{
-					Enabled:        &yes,
-					Actions:        []string{"SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_KILL", "SCMP_ACT_KILL_PROCESS", "SCMP_ACT_KILL_THREAD", "SCMP_ACT_LOG", "SCMP_ACT_TRACE", "SCMP_ACT_TRAP"},
-					Operators:      []string{"SCMP_CMP_EQ", "SCMP_CMP_GE", "SCMP_CMP_GT", "SCMP_CMP_LE", "SCMP_CMP_LT", "SCMP_CMP_MASKED_EQ", "SCMP_CMP_NE"},
-					SupportedFlags: []string{"SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_SPEC_ALLOW", "SECCOMP_FILTER_FLAG_TSYNC"},
-				},
-				Apparmor: &features.Apparmor{Enabled: &yes},
-				Selinux:  &features.Selinux{Enabled: &yes},
+				Seccomp:    seccomp.Features(kernel.SeccompFlags),
+				Apparmor:   &features.Apparmor{Enabled: &yes},
+				Selinux:    &features.Selinux{Enabled: &yes},
 			},
 			Annotations: map[string]string{"org.berth.arch": runtime.GOARCH},
 		}

@@ -33,6 +33,13 @@ func LowerAppend() bool {
 	return unix.FsconfigSetString(fd, "lowerdir+", "/") == nil
 }
 
+// SeccompFlags reports whether seccomp(2) takes filters with these flags: it
+// looks at the flags before the filter, which is missing here.
+func SeccompFlags(bits uint32) bool {
+	_, _, e := unix.Syscall(unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, uintptr(bits), 0)
+	return e == unix.EFAULT
+}
+
 // Version is the kernel's release as two numbers: 6.12 is {6, 12}. It is for
 // profiles that name a version; features are probed.
 func Version() [2]int {

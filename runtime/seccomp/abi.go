@@ -78,30 +78,27 @@ func machineOf(goarch string) (machine, bool) {
 	return machine{}, false
 }
 
-// knownArch reports whether the OCI specification has this architecture. One
-// that this machine cannot run is right in a profile and never met.
-func knownArch(a specs.Arch) bool {
-	switch a {
-	case specs.ArchX86, specs.ArchX86_64, specs.ArchX32, specs.ArchARM, specs.ArchAARCH64,
-		specs.ArchMIPS, specs.ArchMIPS64, specs.ArchMIPS64N32,
-		specs.ArchMIPSEL, specs.ArchMIPSEL64, specs.ArchMIPSEL64N32,
-		specs.ArchPPC, specs.ArchPPC64, specs.ArchPPC64LE, specs.ArchS390, specs.ArchS390X,
-		specs.ArchPARISC, specs.ArchPARISC64, specs.ArchRISCV64, specs.ArchLOONGARCH64,
-		specs.ArchM68K, specs.ArchSH, specs.ArchSHEB:
-		return true
+// find returns the row of a call in the table, or -1. It starts looking at row
+// near: the names of a rule are mostly sorted, as the table is.
+func find(name string, near int) int {
+	from, to := 0, len(syscalls)
+	if near < to && syscalls[near].name <= name {
+		from = near
+		for step := 1; from+step < to; step *= 2 {
+			if syscalls[from+step].name > name {
+				to = from + step
+				break
+			}
+			from += step
+		}
 	}
-	return false
-}
-
-// find returns the row of a call in the table, or -1.
-func find(name string) int {
-	i, ok := slices.BinarySearchFunc(syscalls[:], name, func(s syscall, name string) int {
+	i, ok := slices.BinarySearchFunc(syscalls[from:to], name, func(s syscall, name string) int {
 		return strings.Compare(s.name, name)
 	})
 	if !ok {
 		return -1
 	}
-	return i
+	return from + i
 }
 
 // Calls of i386 that take the number of a function and a pointer to its

@@ -38,13 +38,20 @@ func TestTableNumbers(t *testing.T) {
 		{"socketcall", [abis]int32{-1, socketcall, -1, -1, -1}},
 		{"ipc", [abis]int32{-1, ipc, -1, -1, -1}},
 	} {
-		row := find(tt.name)
+		row := find(tt.name, 0)
 		if row < 0 || syscalls[row].nr != tt.want {
 			t.Errorf("%s: row %d, want %v", tt.name, row, tt.want)
 		}
 	}
+	for i := range syscalls {
+		for _, near := range []int{0, i - 30, i - 1, i, i + 1, i + 30, len(syscalls)} {
+			if row := find(syscalls[i].name, min(max(near, 0), len(syscalls))); row != i {
+				t.Errorf("find(%q, %d) is row %d, want %d", syscalls[i].name, near, row, i)
+			}
+		}
+	}
 	for _, name := range []string{"", "nonesuch", "zzz", "_"} {
-		if row := find(name); row >= 0 {
+		if row := find(name, 0); row >= 0 {
 			t.Errorf("find(%q) is %s", name, syscalls[row].name)
 		}
 	}

@@ -44,9 +44,21 @@ func (a *assembler) jump(code uint16, k uint32, t, f label) label {
 	if t == f {
 		return t
 	}
+	if code == opJset {
+		k, f = a.anyBit(k, t, f)
+	}
 	t = a.reach(t, near-1) // the next line may push it one further away
 	f = a.reach(f, near)
 	return a.emit(Insn{Code: code, Jt: uint8(a.distance(t)), Jf: uint8(a.distance(f)), K: k})
+}
+
+// anyBit takes the test at f in, if that one also goes to t when a bit is set.
+func (a *assembler) anyBit(k uint32, t, f label) (uint32, label) {
+	next := a.rev[f]
+	if next.Code != opJset || f-1-label(next.Jt) != t {
+		return k, f
+	}
+	return k | next.K, f - 1 - label(next.Jf)
 }
 
 // reach returns a place at most limit away that does the same as l.

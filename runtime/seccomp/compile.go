@@ -35,7 +35,15 @@ func compile(p *specs.LinuxSeccomp, arch string) (*Filter, error) {
 	if len(prog) > maxInsns {
 		return nil, fault.New(fault.TooLarge, "the profile needs %d instructions, the kernel takes %d; give it fewer rules with args", len(prog), maxInsns)
 	}
-	return &Filter{Prog: prog, Flags: q.flags, NotifyUsed: q.notify}, nil
+	f := &Filter{Prog: prog, Flags: q.flags, NotifyUsed: notifies(prog)}
+	if !f.NotifyUsed { // a rule may be about calls that this machine has not
+		f.Flags &^= flagNewListener | flagWaitKillable
+	}
+	return f, nil
+}
+
+func notifies(prog []Insn) bool {
+	return slices.ContainsFunc(prog, func(in Insn) bool { return in.Code == opRet && in.K == retNotify })
 }
 
 // program writes the whole filter: the choice of the ABI and a tree for each.

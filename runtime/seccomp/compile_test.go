@@ -56,11 +56,11 @@ func TestCompileRefuses(t *testing.T) {
 		},
 		{
 			"op", rule(func(s *specs.LinuxSyscall) { s.Args = []specs.LinuxSeccompArg{{Op: specs.OpEqualTo}, {Op: "="}} }),
-			fault.Invalid, `linux.seccomp.syscalls[1].args[1]: unknown op "="`,
+			fault.Invalid, `linux.seccomp.syscalls[1].args[1].op: unknown operator "="`,
 		},
 		{
 			"index", rule(func(s *specs.LinuxSyscall) { s.Args = []specs.LinuxSeccompArg{{Index: 6, Op: specs.OpEqualTo}} }),
-			fault.Invalid, "linux.seccomp.syscalls[1].args[0]: index 6",
+			fault.Invalid, "linux.seccomp.syscalls[1].args[0].index: 6 is more than 5",
 		},
 		{"no names", rule(func(s *specs.LinuxSyscall) { s.Names = nil }), fault.Invalid, "linux.seccomp.syscalls[1].names"},
 		{
@@ -117,20 +117,20 @@ func long(n int) *specs.LinuxSeccomp {
 
 func TestCompileFlags(t *testing.T) {
 	const notify = flagNewListener
-	type flags = []specs.LinuxSeccompFlag
+	type list = []specs.LinuxSeccompFlag
 	for _, tt := range []struct {
 		name   string
-		flags  flags
+		flags  list
 		notify bool
 		want   uint32
 	}{
 		{"absent", nil, false, flagSpecAllow},
-		{"empty", flags{}, false, 0},
-		{"tsync", flags{"SECCOMP_FILTER_FLAG_TSYNC"}, false, 0},
-		{"log", flags{specs.LinuxSeccompFlagLog}, false, flagLog},
-		{"two", flags{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, false, flagLog | flagSpecAllow},
-		{"wait without listener", flags{specs.LinuxSeccompFlagWaitKillableRecv}, false, 0},
-		{"wait", flags{specs.LinuxSeccompFlagWaitKillableRecv}, true, flagWaitKillable | notify},
+		{"empty", list{}, false, 0},
+		{"tsync", list{"SECCOMP_FILTER_FLAG_TSYNC"}, false, 0},
+		{"log", list{specs.LinuxSeccompFlagLog}, false, flagLog},
+		{"two", list{specs.LinuxSeccompFlagLog, specs.LinuxSeccompFlagSpecAllow}, false, flagLog | flagSpecAllow},
+		{"wait without listener", list{specs.LinuxSeccompFlagWaitKillableRecv}, false, 0},
+		{"wait", list{specs.LinuxSeccompFlagWaitKillableRecv}, true, flagWaitKillable | notify},
 		{"notify", nil, true, flagSpecAllow | notify},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -146,6 +146,22 @@ func TestCompileFlags(t *testing.T) {
 				t.Errorf("flags %#x notify %v, want %#x %v", f.Flags, f.NotifyUsed, tt.want, tt.notify)
 			}
 		})
+	}
+}
+
+// TestCompileNotifiesOnlyWhatIsThere: nobody listens for calls that cannot come.
+func TestCompileNotifiesOnlyWhatIsThere(t *testing.T) {
+	for _, name := range []string{"frobnicate", "waitpid", "cacheflush"} { // of no machine, i386, arm
+		p := rules(specs.ActAllow, on(specs.ActNotify, nil, name))
+		p.ListenerPath = "/run/listener"
+		p.Flags = []specs.LinuxSeccompFlag{specs.LinuxSeccompFlagWaitKillableRecv}
+		f, err := Compile(p, "amd64")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.NotifyUsed || f.Flags != 0 {
+			t.Errorf("%s: notify %v, flags %#x", name, f.NotifyUsed, f.Flags)
+		}
 	}
 }
 
@@ -189,6 +205,11 @@ func TestCompileDecides(t *testing.T) {
 			rules(on("read", specs.ActAllow, append(eq(0, 1), eq(1, 2)...))),
 			Data{Args: [6]uint64{1, 1}},
 			"ERRNO(EPERM)",
+		},
+		{
+			"a value outside of the mask", rules(on("read", specs.ActAllow, []specs.LinuxSeccompArg{{Value: 0xf0, ValueTwo: 0x123, Op: specs.OpMaskedEqual}})),
+			Data{Args: [6]uint64{0x2f}},
+			"ALLOW",
 		},
 		{"high word", rules(on("read", specs.ActAllow, eq(0, 1))), Data{Args: [6]uint64{1<<32 | 1}}, "ERRNO(EPERM)"},
 		{"older and not named", rules(on("fork", specs.ActAllow, nil)), Data{Nr: 56}, "ERRNO(EPERM)"},

@@ -61,13 +61,13 @@ func (w argument) above(code uint16, v uint64, t, f label) label {
 	return w.test(w.high(), opJgt, high, t, same)
 }
 
+// masked compares the bits of the mask and no others, seccomp_rule_add(3): also
+// v is masked.
 func (w argument) masked(mask, v uint64, t, f label) label {
 	if !w.wide {
-		mask, v = uint64(uint32(mask)), uint64(uint32(v))
+		mask = uint64(uint32(mask))
 	}
-	if v&^mask != 0 {
-		return f // a bit outside the mask is never set
-	}
+	v &= mask
 	l := w.maskedWord(w.low, uint32(mask), uint32(v), t, f)
 	return w.maskedWord(w.high(), uint32(mask>>32), uint32(v>>32), l, f)
 }

@@ -147,13 +147,17 @@ func cloneRules() []specs.LinuxSyscall {
 
 // ioctlRules allow every ioctl but TIOCSTI. A rule for each bit says: fine when
 // this bit is not the one of TIOCSTI. A plain NE would look at all 64 bits, and
-// profiles have no other way to say "not these 32".
+// profiles have no other way to say "not these 32". The bits that TIOCSTI has
+// not come first: a compiler can test neighbours of one kind at once.
 func ioctlRules() []specs.LinuxSyscall {
 	const tiocsti = uint32(0x5412)
 	out := make([]specs.LinuxSyscall, 0, 32)
-	for i := range 32 {
-		bit := uint32(1) << i
-		out = append(out, allow("ioctl", word(1, bit, ^tiocsti&bit)))
+	for _, bits := range [...]uint32{^tiocsti, tiocsti} {
+		for i := range 32 {
+			if bit := bits & (1 << i); bit != 0 {
+				out = append(out, allow("ioctl", word(1, bit, ^tiocsti&bit)))
+			}
+		}
 	}
 	return out
 }

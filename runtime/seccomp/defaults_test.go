@@ -149,7 +149,7 @@ func TestDefaultNamesExist(t *testing.T) {
 		all = append(all, o.names...)
 	}
 	for _, n := range append(all, tracing...) {
-		if find(n) < 0 {
+		if find(n, 0) < 0 {
 			t.Errorf("no machine has %s", n)
 		}
 	}

@@ -10,6 +10,10 @@
 // the file of --security-opt seccomp=FILE, Compile makes the filter. Installing
 // it is the launcher's work: this package is pure and makes no system call.
 //
+// A profile with SCMP_ACT_NOTIFY sets Filter.NotifyUsed: seccomp(2) then returns
+// a listener, which must be on its way to the profile's listenerPath before the
+// child makes a call that the filter hands over, of which exec may be one.
+//
 // # What a profile means
 //
 // Compile reads a profile as runc does with libseccomp:
@@ -26,10 +30,15 @@
 //
 // # Where it differs from libseccomp
 //
+// The tests compare the two, and the kernel's own opinion, for a corpus of
+// profiles; the list of differences stands there with reasons. In short:
+//
 //   - The program searches the call's number in a binary tree of ranges, and a
 //     number costs about eight compares instead of a walk through all rules.
+//   - A call through a foreign ABI kills the process, not only the thread.
 //   - Of two rules with overlapping conditions and different actions, libseccomp
 //     takes the one its own order puts first; here it is the one written first.
+//   - Arguments of x32 are compared in all their 64 bits, which the kernel uses.
 //   - i386 can reach socket and ipc calls through socketcall(2) and ipc(2), whose
 //     arguments a filter cannot see. A rule without conditions covers that way
 //     too, as does a conditional rule that forbids; a conditional rule that

@@ -88,7 +88,7 @@ func fromDocker(text []byte, h Host) (*specs.LinuxSeccomp, error) {
 	for i, r := range d.Syscalls {
 		ok, err := r.applies(m, h)
 		if err != nil {
-			return nil, fault.Op("syscalls["+strconv.Itoa(i)+"]", "", err)
+			return nil, fault.Op(item("syscalls", i), "", err)
 		}
 		if ok {
 			p.Syscalls = append(p.Syscalls, all[i])
@@ -141,13 +141,14 @@ func depth(text []byte) int {
 
 // profile returns the OCI form with all rules, before the filters are asked.
 func (d *dockerProfile) profile() (*specs.LinuxSeccomp, error) {
+	top := spot{rule: -1}
 	if len(d.Architectures) > 0 && len(d.ArchMap) > 0 {
-		return nil, invalid("archMap", "cannot be used together with architectures")
+		return nil, top.invalid("archMap", "cannot be used together with architectures")
 	}
 	for i, a := range d.ArchMap {
 		for _, name := range append([]specs.Arch{a.Arch}, a.Sub...) {
-			if !knownArch(name) {
-				return nil, invalid("archMap["+strconv.Itoa(i)+"]", "unknown architecture %q", name)
+			if !slices.Contains(architectures[:], name) {
+				return nil, top.invalid(item("archMap", i), "unknown architecture %q", name)
 			}
 		}
 	}
@@ -165,7 +166,7 @@ func (d *dockerProfile) profile() (*specs.LinuxSeccomp, error) {
 	for i, r := range d.Syscalls {
 		s, err := r.syscall()
 		if err != nil {
-			return nil, fault.Op("syscalls["+strconv.Itoa(i)+"]", "", err)
+			return nil, fault.Op(item("syscalls", i), "", err)
 		}
 		p.Syscalls = append(p.Syscalls, s)
 	}

@@ -27,6 +27,8 @@ func TestMain(m *testing.M) {
 		os.Exit(probe())
 	case "x32":
 		os.Exit(callX32())
+	case "act":
+		os.Exit(act())
 	case "long":
 		os.Exit(installLong())
 	}

@@ -1,6 +1,7 @@
 package seccomp
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -15,6 +16,8 @@ type policy struct {
 	size    int // clauses with conditions times the names they are for
 	notify  bool
 	flags   uint32
+	row     int // where the next name probably is
+	named   [len(syscalls)]uint8
 }
 
 // A clause gives its verdict when all its conditions hold.
@@ -39,46 +42,71 @@ const maxArg = 5
 
 // resolve checks p; at is the JSON path of p for messages.
 func resolve(p *specs.LinuxSeccomp, at string) (*policy, error) {
-	def, err := verdict(p.DefaultAction, p.DefaultErrnoRet, at+"defaultAction", at+"defaultErrnoRet")
+	top := spot{at, -1}
+	def, err := verdict(p.DefaultAction, p.DefaultErrnoRet, top, "defaultAction", "defaultErrnoRet")
 	if err != nil {
 		return nil, err
 	}
 	if def == retNotify {
-		return nil, invalid(at+"defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
+		return nil, top.invalid("defaultAction", "SCMP_ACT_NOTIFY cannot be used as default action")
 	}
 	for i, a := range p.Architectures {
-		if !knownArch(a) {
-			return nil, invalid(at+"architectures["+strconv.Itoa(i)+"]", "unknown architecture %q", a)
+		if !slices.Contains(architectures[:], a) {
+			return nil, top.invalid(item("architectures", i), "unknown architecture %q", a)
 		}
 	}
-	q := &policy{def: def}
+	q := &policy{def: def, uses: make([]use, 0, 512)}
 	for i := range p.Syscalls {
-		if err := q.add(&p.Syscalls[i], at+"syscalls["+strconv.Itoa(i)+"]."); err != nil {
+		if err := q.add(&p.Syscalls[i], spot{at, i}); err != nil {
 			return nil, err
 		}
 	}
 	if q.notify && p.ListenerPath == "" {
-		return nil, invalid(at+"listenerPath", "must be set because a rule has SCMP_ACT_NOTIFY")
+		return nil, top.invalid("listenerPath", "must be set because a rule has SCMP_ACT_NOTIFY")
 	}
 	if p.ListenerMetadata != "" && p.ListenerPath == "" {
-		return nil, invalid(at+"listenerMetadata", "needs listenerPath")
+		return nil, top.invalid("listenerMetadata", "needs listenerPath")
 	}
-	q.flags, err = flagBits(p.Flags, q.notify, at+"flags")
+	q.flags, err = flagBits(p.Flags, q.notify, top)
 	return q, err
 }
 
+// A spot in a profile is the profile itself or one of its rules. It is put
+// into words only when there is something to complain about.
+type spot struct {
+	profile string // JSON path
+	rule    int    // -1: the profile itself
+}
+
+// invalid says what is wrong with a field.
+func (p spot) invalid(field, format string, args ...any) error {
+	return p.op(field, fault.New(fault.Invalid, format, args...))
+}
+
+func (p spot) op(field string, err error) error {
+	if p.rule >= 0 {
+		field = item("syscalls", p.rule) + "." + field
+	}
+	return fault.Op(p.profile+field, "", err)
+}
+
+func item(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
+
 // add takes one rule in.
-func (q *policy) add(s *specs.LinuxSyscall, at string) error {
-	ret, err := verdict(s.Action, s.ErrnoRet, at+"action", at+"errnoRet")
+func (q *policy) add(s *specs.LinuxSyscall, at spot) error {
+	ret, err := verdict(s.Action, s.ErrnoRet, at, "action", "errnoRet")
 	if err != nil {
 		return err
 	}
 	if len(s.Names) == 0 {
-		return invalid(at+"names", "must name a system call")
+		return at.invalid("names", "must name a system call")
 	}
 	for i, a := range s.Args {
-		if err := checkArg(a); err != nil {
-			return invalid(at+"args["+strconv.Itoa(i)+"]", "%w", err)
+		if a.Index > maxArg {
+			return at.invalid(item("args", i)+".index", "%d is more than %d", a.Index, maxArg)
+		}
+		if !slices.Contains(operators[:], a.Op) {
+			return at.invalid(item("args", i)+".op", "unknown operator %q", a.Op)
 		}
 	}
 	from := len(q.clauses)
@@ -87,14 +115,15 @@ func (q *policy) add(s *specs.LinuxSyscall, at string) error {
 	}
 	for i, name := range s.Names {
 		if name == "" {
-			return invalid(at+"names["+strconv.Itoa(i)+"]", "must not be empty")
+			return at.invalid(item("names", i), "must not be empty")
 		}
 		if ret == retNotify && name == "write" {
 			// The container's own start writes before the supervisor can answer.
-			return invalid(at+"names["+strconv.Itoa(i)+"]", "SCMP_ACT_NOTIFY cannot be used for the write syscall")
+			return at.invalid(item("names", i), "SCMP_ACT_NOTIFY cannot be used for the write syscall")
 		}
-		if row := find(name); row >= 0 {
-			q.uses = append(q.uses, use{row, from, len(q.clauses)})
+		if row := find(name, q.row); row >= 0 {
+			q.use(use{row, from, len(q.clauses)})
+			q.row = row + 1
 		}
 	}
 	// Each condition costs an instruction; do not try what cannot fit.
@@ -102,11 +131,34 @@ func (q *policy) add(s *specs.LinuxSyscall, at string) error {
 		q.size += len(s.Names) * (len(q.clauses) - from)
 	}
 	if q.size > maxInsns || len(q.clauses) > maxClauses {
-		return fault.Op(at+"args", "", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions", maxInsns))
+		return at.op("args", fault.New(fault.TooLarge, "too many rules with args, the kernel takes %d instructions; give it fewer rules, or fewer names in them", maxInsns))
 	}
 	q.notify = q.notify || ret == retNotify
 	return nil
 }
+
+// use notes that a call is named, unless that changes nothing: a rule without
+// conditions is the last word about its calls.
+func (q *policy) use(u use) {
+	switch {
+	case q.named[u.row] == settled:
+		return
+	case u.from == u.to:
+		if q.named[u.row] != 0 {
+			return
+		}
+		q.named[u.row] = once
+	case len(q.clauses[u.from].conds) == 0:
+		q.named[u.row] = settled
+	}
+	q.uses = append(q.uses, u)
+}
+
+// What is known of a call of the table while rules are read.
+const (
+	once    = 1 + iota // it is named
+	settled            // it has a rule without conditions
+)
 
 // split makes the clauses of one rule: one, or as many as there are conditions
 // when two look at the same argument.
@@ -127,25 +179,25 @@ func (q *policy) split(ret uint32, conds []specs.LinuxSeccompArg) {
 }
 
 // verdict returns the number the filter returns for an action.
-func verdict(a specs.LinuxSeccompAction, errno *uint, atAction, atErrno string) (uint32, error) {
+func verdict(a specs.LinuxSeccompAction, errno *uint, at spot, action, errnoRet string) (uint32, error) {
 	switch a {
 	case specs.ActErrno:
 		if errno != nil && *errno > maxErrno {
-			return 0, invalid(atErrno, "%d is more than %d", *errno, maxErrno)
+			return 0, at.invalid(errnoRet, "%d is more than %d", *errno, maxErrno)
 		}
 		return retErrno | data(errno), nil
 	case specs.ActTrace:
 		if errno != nil && *errno > 0xffff {
-			return 0, invalid(atErrno, "%d is more than %d", *errno, 0xffff)
+			return 0, at.invalid(errnoRet, "%d is more than %d", *errno, 0xffff)
 		}
 		return retTrace | data(errno), nil
 	}
 	ret, ok := plainVerdict(a)
 	if !ok {
-		return 0, invalid(atAction, "unknown action %q", a)
+		return 0, at.invalid(action, "unknown action %q", a)
 	}
 	if errno != nil {
-		return 0, invalid(atErrno, "%s returns no errno, remove it", a)
+		return 0, at.invalid(errnoRet, "%s returns no errno, remove it", a)
 	}
 	return ret, nil
 }
@@ -185,47 +237,25 @@ func permits(ret uint32) bool {
 	return false
 }
 
-func checkArg(a specs.LinuxSeccompArg) error {
-	if a.Index > maxArg {
-		return fault.New(fault.Invalid, "index %d is more than %d", a.Index, maxArg)
-	}
-	switch a.Op {
-	case specs.OpNotEqual, specs.OpLessThan, specs.OpLessEqual, specs.OpEqualTo,
-		specs.OpGreaterEqual, specs.OpGreaterThan, specs.OpMaskedEqual:
-		return nil
-	}
-	return fault.New(fault.Invalid, "unknown op %q", a.Op)
-}
-
-// flagBits translates the flags. No list at all means SPEC_ALLOW: else the
+// flagBits translates the flags. One that goes with a listener is dropped where
+// there is none: the kernel would refuse it. No list at all means SPEC_ALLOW: else the
 // kernel slows every container down by a Spectre mitigation.
-func flagBits(flags []specs.LinuxSeccompFlag, notify bool, at string) (uint32, error) {
+func flagBits(list []specs.LinuxSeccompFlag, notify bool, at spot) (uint32, error) {
 	bits := uint32(0)
-	if flags == nil {
+	if list == nil {
 		bits = flagSpecAllow
 	}
-	for i, f := range flags {
-		switch f {
-		case "SECCOMP_FILTER_FLAG_TSYNC": // a container starts with one thread
-		case specs.LinuxSeccompFlagLog:
-			bits |= flagLog
-		case specs.LinuxSeccompFlagSpecAllow:
-			bits |= flagSpecAllow
-		case specs.LinuxSeccompFlagWaitKillableRecv:
-			if notify { // the kernel refuses it without a listener
-				bits |= flagWaitKillable
-			}
-		default:
-			return 0, invalid(at+"["+strconv.Itoa(i)+"]", "unknown flag %q", f)
+	for i, name := range list {
+		j := slices.IndexFunc(flags[:], func(f flag) bool { return f.name == name })
+		if j < 0 {
+			return 0, at.invalid(item("flags", i), "unknown flag %q", name)
+		}
+		if f := flags[j]; f.with == 0 || notify {
+			bits |= f.bits
 		}
 	}
 	if notify {
 		bits |= flagNewListener
 	}
 	return bits, nil
-}
-
-// invalid says what is wrong with the profile's value at a JSON path.
-func invalid(at, format string, args ...any) error {
-	return fault.Op(at, "", fault.New(fault.Invalid, format, args...))
 }

@@ -105,6 +105,16 @@ func refNumber(name string, b abi) int32 {
 	return -1
 }
 
+// refName returns the name of a number.
+func refName(b abi, nr int32) string {
+	for _, s := range syscalls {
+		if b >= 0 && s.nr[b] == nr {
+			return s.name
+		}
+	}
+	return ""
+}
+
 func refHolds(args []specs.LinuxSeccompArg, b abi, d Data) bool {
 	count := map[uint]int{}
 	twice, any, all := false, false, true
@@ -122,7 +132,7 @@ func refHolds(args []specs.LinuxSeccompArg, b abi, d Data) bool {
 			specs.OpLessEqual:    x <= v,
 			specs.OpGreaterThan:  x > v,
 			specs.OpGreaterEqual: x >= v,
-			specs.OpMaskedEqual:  x&v == w,
+			specs.OpMaskedEqual:  x&v == w&v,
 		}[a.Op]
 		any, all = any || ok, all && ok
 	}
@@ -277,6 +287,7 @@ func agree(t *testing.T, s source, goarch string, rules, calls int) {
 	if err != nil {
 		t.Fatalf("Compile: %v", err)
 	}
+	checkProgram(t, f.Prog)
 	for range calls {
 		d := aCall(s, p, goarch)
 		got, err := Simulate(f.Prog, d)

@@ -19,6 +19,7 @@ var rows = []row{
 	{"exec", "`exec C true`", measureExec},
 	{"monitor", "monitor of an idle container, PSS each when 50 run", measureMonitor},
 	{"many", "200 containers one after the other with `-d`; `ps -a` with 1,000 records", measureMany},
+	{"seccomp", "system calls under the default seccomp profile", measureSeccomp},
 	{"version", "`berth --version` and an empty cobra program", measureVersion},
 	{"pull", "pull and unpack of a 300 MB, 5-layer image from a registry on loopback", measurePull},
 }
