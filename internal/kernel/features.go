@@ -22,6 +22,15 @@ var LastCap = sync.OnceValue(func() uint8 {
 	return uint8(n)
 })
 
+// FileLimit is our hard limit of open descriptors, 0 if the kernel does not say.
+func FileLimit() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	return l.Max
+}
+
 // LowerAppend says whether overlay takes "lowerdir+" through fsconfig(2),
 // which came with Linux 6.8.
 func LowerAppend() bool {

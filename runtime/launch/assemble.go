@@ -35,6 +35,8 @@ type Program struct {
 	ops  []op
 	data []byte
 	refs []ref
+
+	shared map[*byte]int // offsets of shared arguments; few programs have one
 }
 
 // ref is a pointer inside data: at offset at stands the address of offset to.
@@ -100,7 +102,7 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 	case plan.Text:
 		o.arg[i] = uintptr(pr.put(a.Data))
 	case plan.Bytes:
-		at := pr.put(a.Data)
+		at := pr.place(a)
 		o.arg[i] = uintptr(at)
 		if a.More != nil {
 			for _, r := range a.More.Refs {
@@ -111,6 +113,23 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 		o.arg[i] = uintptr(pr.strings(a.More.List))
 	}
 	o.addrs |= 1 << i
+}
+
+// place puts the bytes of an argument, once if it is shared.
+func (pr *Program) place(a *plan.Arg) int {
+	if a.More == nil || !a.More.Shared {
+		return pr.put(a.Data)
+	}
+	at, known := pr.shared[&a.Data[0]]
+	if known {
+		return at
+	}
+	if pr.shared == nil {
+		pr.shared = map[*byte]int{}
+	}
+	at = pr.put(a.Data)
+	pr.shared[&a.Data[0]] = at
+	return at
 }
 
 // put copies b into data, aligned to 8, and returns its offset.

@@ -101,7 +101,7 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 	}
 	f := plan.JoinFacts{
 		Facts: plan.Facts{
-			LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
+			LastCap: kernel.LastCap(), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 			Preserve: len(req.Preserve),
 		},
 		Namespaces: apart, Who: s.ID,

@@ -129,7 +129,7 @@ func (r *Runtime) createContainer(ctx context.Context, s *State, hooks []specs.H
 		}
 		p := &specs.Process{Cwd: "/", Args: []string{h.Path}, Env: h.Env}
 		pl, err := plan.Join(p, plan.JoinFacts{
-			Facts:      plan.Facts{LastCap: kernel.LastCap(), Arch: runtime.GOARCH, NoKeyring: true},
+			Facts:      plan.Facts{LastCap: kernel.LastCap(), Files: kernel.FileLimit(), Arch: runtime.GOARCH, NoKeyring: true},
 			Namespaces: apart, Who: s.ID,
 		})
 		if err != nil {

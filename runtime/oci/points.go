@@ -32,6 +32,9 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 	case plan.Grouped:
 		return c.groupsMade()
 	case plan.Born:
+		if err := raiseLimits(child.Pid, c.spec.Process.Rlimits); err != nil {
+			return err
+		}
 		return writeMaps(child.Pid, c.spec.Linux)
 	case plan.Rooted:
 		return c.rooted(ctx, child)

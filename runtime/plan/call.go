@@ -54,6 +54,9 @@ type Arg struct {
 type More struct {
 	List []string // of Strings
 	Refs []Ref    // pointers to be patched into Data
+	// Shared: every argument with this very Data means one place, so that a
+	// call can hand on what the kernel wrote for an earlier one.
+	Shared bool
 }
 
 // Form is how Explain prints an argument: words are made only when asked for,
@@ -100,8 +103,11 @@ func slot(s Slot) Arg                 { return Arg{Kind: InSlot, N: uint64(s)} }
 func octal(n uint64) Arg              { return Arg{Kind: Number, N: n, Form: Octal} }
 func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, Data: b, Form: f} }
 func blob(b []byte, show string) Arg  { return Arg{Kind: Bytes, Data: b, Show: show} }
-func null() Arg                       { return Arg{Show: "NULL"} }
-func cwd() Arg                        { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
+func shared(b []byte, show string) Arg {
+	return Arg{Kind: Bytes, Data: b, Show: show, More: &More{Shared: true}}
+}
+func null() Arg { return Arg{Show: "NULL"} }
+func cwd() Arg  { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }
 func list(name string, words []string) Arg {
 	return Arg{Kind: Strings, More: &More{List: words}, Show: name}
 }

@@ -30,6 +30,8 @@ type Facts struct {
 	IntoCgroup bool
 	// LastCap is the kernel's last capability.
 	LastCap uint8
+	// Files is the runtime's own hard limit of descriptors; 0: it is not to be touched.
+	Files uint64
 	// Arch is the machine's GOARCH.
 	Arch string
 	// Preserve is how many descriptors from 3 on the payload inherits.
@@ -66,7 +68,8 @@ type compiler struct {
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
 
-	entered bool // the groups, by enterLate
+	entered bool      // the groups, by enterLate
+	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
 
 type join struct {
@@ -82,7 +85,7 @@ func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 	for _, step := range []func() error{
 		c.checkSpec, c.namespaces, c.inputs,
 		c.phaseJoin, c.phaseRootfs, c.phaseMounts, c.phaseDevices, c.phaseIdentity, c.phaseMask,
-		c.phasePivot, c.phaseLimits, c.phaseReady, c.phasePrivileges, c.phaseExec,
+		c.phasePivot, c.phaseSession, c.phaseReady, c.phasePrivileges, c.phaseExec,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -214,6 +217,9 @@ func (c *compiler) take() Slot {
 }
 
 func (c *compiler) inputs() error {
+	if err := c.facts.enoughFiles(); err != nil {
+		return err
+	}
 	c.plan.Inputs = stdio(c.facts.Preserve)
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
@@ -240,7 +246,7 @@ func stdio(preserve int) []Input {
 }
 
 func (c *compiler) phaseJoin() error {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart}}
+	steps := append(c.moreFDs(), DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart})
 	if c.enterEarly() {
 		steps = append(steps, c.enterSteps()...)
 	}
@@ -269,6 +275,23 @@ func (c *compiler) phaseJoin() error {
 	steps = append(steps, joinSteps(c.joins)...)
 	c.phase("join", append(steps, Session{})...)
 	return nil
+}
+
+// enoughFiles: the slots must be allowed.
+func (f *Facts) enoughFiles() error {
+	if f.Files != 0 && f.Files < SlotBase+MaxSlots {
+		return fault.New(fault.TooLarge, "hard limit of open descriptors (ulimit -Hn) is %d: making a container takes %d", f.Files, SlotBase+MaxSlots)
+	}
+	return nil
+}
+
+// moreFDs makes room for the slots; limitSteps takes it back.
+func (c *compiler) moreFDs() []Step {
+	if c.facts.Files == 0 {
+		return nil
+	}
+	c.oldFDs = new([16]byte)
+	return []Step{MoreFDs{c.facts.Files, c.oldFDs}}
 }
 
 // enterEarly: as a rule the child enters its groups late, so that the parent

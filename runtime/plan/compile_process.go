@@ -141,25 +141,23 @@ func (c *compiler) phasePivot() error {
 	return nil
 }
 
-func (c *compiler) phaseLimits() error {
-	steps, err := limitSteps(c.spec.Process)
-	if err != nil {
-		return err
-	}
+func (c *compiler) phaseSession() error {
+	var steps []Step
 	if c.spec.Process.Terminal {
 		steps = append(steps, UseConsole{})
 	}
 	if !c.facts.NoKeyring {
 		steps = append(steps, NewKeyring{})
 	}
-	c.phase("limits", append(steps, labelSteps(c.spec.Process)...)...)
+	c.phase("session", append(steps, labelSteps(c.spec.Process)...)...)
 	return nil
 }
 
-func limitSteps(p *specs.Process) ([]Step, error) {
+func (c *compiler) limitSteps(p *specs.Process) ([]Step, error) {
 	var steps []Step
+	files := c.oldFDs
 	for i, r := range p.Rlimits {
-		n, ok := rlimitNumber(r.Type)
+		n, ok := RlimitNumber(r.Type)
 		at := "process.rlimits[" + strconv.Itoa(i) + "]"
 		switch {
 		case !ok:
@@ -172,12 +170,19 @@ func limitSteps(p *specs.Process) ([]Step, error) {
 				return nil, fault.New(fault.Invalid, "%s.type: %s stands there twice", at, r.Type)
 			}
 		}
+		if n == unix.RLIMIT_NOFILE {
+			files = nil
+		}
 		steps = append(steps, Rlimit{r.Type, n, r.Soft, r.Hard})
+	}
+	if files != nil {
+		steps = append(steps, SameFDs{files})
 	}
 	return steps, nil
 }
 
-func rlimitNumber(name string) (uint64, bool) {
+// RlimitNumber is the kernel's number of a resource limit: "RLIMIT_NOFILE".
+func RlimitNumber(name string) (uint64, bool) {
 	switch name {
 	case "RLIMIT_CPU":
 		return unix.RLIMIT_CPU, true
@@ -216,13 +221,21 @@ func rlimitNumber(name string) (uint64, bool) {
 }
 
 func (c *compiler) phaseReady() error {
-	c.phase("ready", readySteps(c.spec.Process, c.facts, true)...)
-	return nil
+	steps, err := c.readySteps(c.spec.Process, true)
+	c.phase("ready", steps...)
+	return err
 }
 
 // readySteps: everything is set up but rights. All descriptors of the set-up
-// go before the working directory is entered.
-func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
+// go before the working directory is entered. Resource limits are the last of
+// it, since a small one would make the set-up itself fail; what they allow
+// needs rights, which the next phase takes.
+func (c *compiler) readySteps(p *specs.Process, makeCwd bool) ([]Step, error) {
+	f := c.facts
+	limits, err := c.limitSteps(p)
+	if err != nil {
+		return nil, err
+	}
 	umask := uint32(0o022)
 	if p.User.Umask != nil {
 		umask = *p.User.Umask & 0o777
@@ -234,6 +247,7 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 		FindExecutable{p.Args[0], Executables(p)},
 		Umask{umask},
 	}
+	steps = append(steps, limits...)
 	// Before the parent's answer: once it has given that, it may end at any
 	// moment. While we wait for it, its death is the end of what we read.
 	steps = append(steps, DieWithParent{Off: true})
@@ -243,7 +257,7 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 	if f.AwaitStart {
 		steps = append(steps, AwaitStart{})
 	}
-	return steps
+	return steps, nil
 }
 
 // Executables are the paths that args[0] may be, in the order of PATH.

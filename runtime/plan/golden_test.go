@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // goldenFacts are a hybrid machine as seen from a clean shell.
 func goldenFacts() Facts {
 	return Facts{
-		RootPath: "/bundle/rootfs", LastCap: 40, Arch: "amd64",
+		RootPath: "/bundle/rootfs", LastCap: 40, Files: 4096, Arch: "amd64",
 		Doors: []Door{{"cpu", "/sys/fs/cgroup/cpu/c1"}, {"memory", "/sys/fs/cgroup/memory/c1"}}, IntoCgroup: true, LowerAppend: true,
 		Cgroups: []CgroupView{
 			{Name: "cpu,cpuacct", Dir: "/sys/fs/cgroup/cpu/c1", Link: "cpu"},

@@ -28,6 +28,9 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if err := checkProcess(p); err != nil {
 		return nil, err
 	}
+	if err := f.enoughFiles(); err != nil {
+		return nil, err
+	}
 	c := &compiler{facts: &f.Facts, plan: &Plan{}, free: FirstFree}
 	c.plan.Clone.IntoCgroup = f.IntoCgroup
 	c.plan.Inputs = stdio(f.Preserve)
@@ -38,24 +41,25 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if p.Terminal {
 		c.phase("terminal", FreshRoot{}, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup})
 	}
-	limits, err := limitSteps(p)
+	var session []Step
+	if f.parentAt(Rooted) {
+		session = append(session, WaitFor{Rooted})
+	}
+	if p.Terminal {
+		session = append(session, UseConsole{})
+	}
+	if labels := labelSteps(p); len(labels) > 0 {
+		session = append(append(session, FreshProc{}), labels...)
+	}
+	if !f.NoKeyring {
+		session = append(session, NewKeyring{})
+	}
+	c.phase("session", session...)
+	ready, err := c.readySteps(p, false)
 	if err != nil {
 		return nil, err
 	}
-	if f.parentAt(Rooted) {
-		limits = append(limits, WaitFor{Rooted})
-	}
-	if p.Terminal {
-		limits = append(limits, UseConsole{})
-	}
-	if labels := labelSteps(p); len(labels) > 0 {
-		limits = append(append(limits, FreshProc{}), labels...)
-	}
-	if !f.NoKeyring {
-		limits = append(limits, NewKeyring{})
-	}
-	c.phase("limits", limits...)
-	c.phase("ready", readySteps(p, c.facts, false)...)
+	c.phase("ready", ready...)
 	rights, err := privilegeSteps(p, f.Seccomp, c.facts)
 	if err != nil {
 		return nil, err
@@ -66,7 +70,7 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 }
 
 func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{}}
+	steps := append(c.moreFDs(), DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{})
 	for _, d := range f.Doors {
 		steps = append(steps, EnterCgroup(d))
 	}

@@ -136,3 +136,16 @@ func FuzzCompile(f *testing.F) {
 		}
 	})
 }
+
+// The slots are descriptors up to 127: what cannot be is refused by its name.
+func TestTooFewDescriptors(t *testing.T) {
+	f := goldenFacts()
+	f.Files = SlotBase + MaxSlots - 1
+	_, err := Compile(readSpec(t, "default.json"), nil, f)
+	if !errors.Is(err, fault.TooLarge) || !strings.Contains(err.Error(), "descriptors") {
+		t.Errorf("compile: %v", err)
+	}
+	if _, err = Join(readSpec(t, "default.json").Process, JoinFacts{Facts: f}); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("join: %v", err)
+	}
+}

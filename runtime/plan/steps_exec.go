@@ -102,6 +102,34 @@ func (s Rlimit) Calls() []Call {
 	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())}
 }
 
+// MoreFDs raises the soft limit of descriptors to the hard one and keeps what
+// it was: the set-up's descriptors have high numbers, whatever the caller's
+// soft limit is.
+type MoreFDs struct {
+	Hard uint64
+	Old  *[16]byte // struct rlimit64, filled by the kernel
+}
+
+func (MoreFDs) String() string { return "make room for the descriptors of the set-up" }
+
+// Calls implements Step.
+func (s MoreFDs) Calls() []Call {
+	b := make([]byte, 16)
+	binary.NativeEndian.PutUint64(b, s.Hard)
+	binary.NativeEndian.PutUint64(b[8:], s.Hard)
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old[:], "old"))}
+}
+
+// SameFDs gives the payload the limit of descriptors that MoreFDs found.
+type SameFDs struct{ Old *[16]byte }
+
+func (SameFDs) String() string { return "limit of descriptors as it was" }
+
+// Calls implements Step.
+func (s SameFDs) Calls() []Call {
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old[:], "old"), null())}
+}
+
 // OnlyFDs closes every descriptor from First on, but those in the slots and,
 // with KeepSync, the two that end at exec by themselves.
 type OnlyFDs struct {
