@@ -45,6 +45,8 @@ func (c *creation) input(what string) (*os.File, error) {
 	var f *os.File
 	var err error
 	switch kind {
+	case "idmap":
+		f, err = mapNamespace(rest)
 	case "ns":
 		f, err = os.Open(rest)
 	case "start":

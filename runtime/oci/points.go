@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -35,7 +36,7 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		if err := raiseLimits(child.Pid, c.spec.Process.Rlimits); err != nil {
 			return err
 		}
-		return writeMaps(child.Pid, c.spec.Linux)
+		return writeMaps(child.Pid, c.spec)
 	case plan.Rooted:
 		return c.rooted(ctx, child)
 	case plan.Ready:
@@ -114,8 +115,18 @@ func takeConsole(child *launch.Process, size *specs.Box) (*os.File, error) {
 	return master, nil
 }
 
+// makesUserns says whether the container gets a user namespace that is new:
+// one that is joined has its maps.
+func makesUserns(s *specs.Spec) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace && n.Path == "" })
+}
+
 // writeMaps writes the child's user and group id maps and clock offsets.
-func writeMaps(pid int, l *specs.Linux) error {
+func writeMaps(pid int, s *specs.Spec) error {
+	l := *s.Linux
+	if !makesUserns(s) {
+		l.UIDMappings, l.GIDMappings = nil, nil
+	}
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	for _, m := range []struct {
 		file string

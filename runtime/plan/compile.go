@@ -68,6 +68,10 @@ type compiler struct {
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
 
+	brought map[int]Mount // by index: mounts with a tree or a map of owners of their own
+	maps    []Input       // user namespaces that only have a map
+	high    Slot          // next one that only the child fills
+
 	entered bool      // the groups, by enterLate
 	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
@@ -81,9 +85,9 @@ type join struct {
 // Compile plans a container. rootfs is its root file system; empty means the
 // directory Facts.RootPath itself.
 func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
-	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree}
+	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree, high: FirstHigh}
 	for _, step := range []func() error{
-		c.checkSpec, c.namespaces, c.inputs,
+		c.checkSpec, c.namespaces, c.bring, c.inputs,
 		c.phaseJoin, c.phaseRootfs, c.phaseMounts, c.phaseDevices, c.phaseIdentity, c.phaseMask,
 		c.phasePivot, c.phaseSession, c.phaseReady, c.phasePrivileges, c.phaseExec,
 	} {
@@ -170,44 +174,36 @@ func (c *compiler) namespaces() error {
 	if seen&unix.CLONE_NEWNS == 0 {
 		return fault.New(fault.Invalid, "linux.namespaces: a container needs a mount namespace of its own")
 	}
-	// A cgroup namespace must be made inside the cgroup, a time namespace needs
-	// offsets first. A user namespace would take the child's rights at its first
-	// exec, so it is made after that, with all that is to belong to it.
-	c.plan.Clone.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		c.plan.Clone.Flags = 0
-	}
-	c.plan.Clone.IntoCgroup = c.facts.IntoCgroup
-	c.plan.Clone.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
-	// A user namespace comes first: it gives the rights for the others.
-	slices.SortStableFunc(c.joins, func(a, b join) int { return joinRank(a.flag) - joinRank(b.flag) })
-	if c.newNS&unix.CLONE_NEWUSER != 0 && len(c.joins) > 0 {
-		return c.bornThenUnshare()
-	}
+	c.clone()
 	return nil
 }
 
-// joinRank: user first, pid last, so that the container sees the child as late
-// as can be.
+// clone decides what the child is born with. A cgroup namespace must be made
+// inside the cgroup, a time namespace needs offsets first. A user namespace
+// would take the child's rights at its first exec, so it is made, or entered,
+// after that, and then all that is to belong to it.
+func (c *compiler) clone() {
+	cl := &c.plan.Clone
+	cl.IntoCgroup = c.facts.IntoCgroup
+	cl.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
+	if !c.inUserns() {
+		cl.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+	}
+	// Root of the machine may enter whatever there is; afterwards the user
+	// namespace allows only what belongs to it.
+	slices.SortStableFunc(c.joins, func(a, b join) int { return joinRank(a.flag) - joinRank(b.flag) })
+}
+
+// joinRank: the user namespace last, just after pid, so that the container
+// sees the child as late as can be.
 func joinRank(flag uint64) int {
 	switch flag {
-	case unix.CLONE_NEWUSER:
-		return 0
 	case unix.CLONE_NEWPID:
+		return 1
+	case unix.CLONE_NEWUSER:
 		return 2
 	}
-	return 1
-}
-
-// bornThenUnshare refuses what a new user namespace cannot do: enter
-// namespaces that belong to another.
-func (c *compiler) bornThenUnshare() error {
-	for _, j := range c.joins {
-		if j.flag == unix.CLONE_NEWPID {
-			return fault.New(fault.Invalid, "linux.namespaces: a new user namespace cannot join the pid namespace %s; join its user namespace, too", j.path)
-		}
-	}
-	return nil
+	return 0
 }
 
 func (c *compiler) take() Slot {
@@ -224,6 +220,7 @@ func (c *compiler) inputs() error {
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
 	}
+	c.plan.Inputs = append(c.plan.Inputs, c.maps...)
 	if c.facts.AwaitStart {
 		c.input("start", Start)
 	}
@@ -253,28 +250,64 @@ func (c *compiler) phaseJoin() error {
 	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
 	}
-	if early := c.unshared(); early != 0 {
+	if c.inUserns() {
+		steps = append(steps, c.becomeMapped()...)
+	} else {
+		steps = append(steps, c.stayUnmapped()...)
+	}
+	c.phase("join", append(steps, Session{})...)
+	return nil
+}
+
+// becomeMapped goes into a user namespace: new or joined.
+func (c *compiler) becomeMapped() []Step {
+	steps := append(c.bringSteps(true), joinSteps(c.joins)...)
+	if ns := c.newNS &^ unix.CLONE_NEWCGROUP; ns != 0 {
+		steps = append(steps, Unshare{ns})
+	}
+	steps = append(steps, c.bornSteps()...)
+	// Still as the user who could reach the sources on the machine.
+	steps = append(append(steps, c.bringSteps(false)...), BecomeRoot{})
+	if c.newNS&unix.CLONE_NEWPID != 0 || c.joinsPid() {
+		steps = append(steps, Fork{}, DieWithParent{})
+	}
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	return steps
+}
+
+// stayUnmapped enters namespaces as root of the machine.
+func (c *compiler) stayUnmapped() []Step {
+	var steps []Step
+	if early := c.newNS & unix.CLONE_NEWTIME; early != 0 {
 		steps = append(steps, Unshare{early})
 	}
+	steps = append(steps, c.bornSteps()...)
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	steps = append(steps, joinSteps(c.joins)...)
+	if c.joinsPid() {
+		steps = append(steps, Fork{}, DieWithParent{})
+	}
+	return steps
+}
+
+// bornSteps: the namespaces that are made exist.
+func (c *compiler) bornSteps() []Step {
+	var steps []Step
 	if c.facts.parentAt(Born) {
 		steps = append(steps, WaitFor{Born})
 	}
 	if c.newNS&unix.CLONE_NEWTIME != 0 {
 		steps = append(steps, EnterTime{})
 	}
-	steps = append(steps, Hide{})
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		steps = append(steps, BecomeRoot{})
-		if c.newNS&unix.CLONE_NEWPID != 0 {
-			steps = append(steps, Fork{}, DieWithParent{})
-		}
-	}
-	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {
-		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
-	}
-	steps = append(steps, joinSteps(c.joins)...)
-	c.phase("join", append(steps, Session{})...)
-	return nil
+	return append(steps, Hide{})
+}
+
+func (c *compiler) joinsPid() bool {
+	return slices.ContainsFunc(c.joins, func(j join) bool { return j.flag == unix.CLONE_NEWPID })
 }
 
 // enoughFiles: the slots must be allowed.
@@ -299,7 +332,7 @@ func (c *compiler) moreFDs() []Step {
 // the right or the sight to enter: in another user or mount namespace, or when
 // the parent needs it at Born.
 func (c *compiler) enterEarly() bool {
-	return c.newNS&unix.CLONE_NEWUSER != 0 || len(c.joins) > 0 || c.facts.parentAt(Born)
+	return c.inUserns() || len(c.joins) > 0 || c.facts.parentAt(Born)
 }
 
 func (c *compiler) enterSteps() []Step {
@@ -326,24 +359,10 @@ func (c *compiler) enterLate() []Step {
 	return steps
 }
 
-// unshared are the namespaces that the child makes itself, before Born.
-func (c *compiler) unshared() uint64 {
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		return c.newNS &^ unix.CLONE_NEWCGROUP
-	}
-	return c.newNS & unix.CLONE_NEWTIME
-}
-
 func joinSteps(joins []join) []Step {
-	var steps []Step
-	for _, j := range joins {
-		steps = append(steps, JoinNamespaces{j.slot, j.flag, j.path})
-		if j.flag == unix.CLONE_NEWUSER {
-			steps = append(steps, BecomeRoot{})
-		}
-		if j.flag == unix.CLONE_NEWPID {
-			steps = append(steps, Fork{}, DieWithParent{})
-		}
+	steps := make([]Step, len(joins))
+	for i, j := range joins {
+		steps[i] = JoinNamespaces{j.slot, j.flag, j.path}
 	}
 	return steps
 }

@@ -25,27 +25,36 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 	}
 	f := mount.ParseFlags(m.Options)
 	switch {
-	case f.IDMap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
-		return nil, fault.New(fault.Unsupported, "%s: id-mapped mounts are not supported by this version", at)
 	case f.CopyUp:
 		return nil, fault.New(fault.Unsupported, "%s.options: tmpcopyup is not supported by this version", at)
+	case (m.Type == "bind" || f.Bind) && m.Source == "":
+		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
 	case m.Type == "bind" || f.Bind:
-		return c.bindStep(at, dest, m, f)
+		return c.bindStep(i, dest, m, f)
 	case m.Type == "":
 		return nil, fault.New(fault.Invalid, "%s.type: missing, and options name neither bind nor rbind", at)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupSteps(dest, f)
 	}
-	return []Step{newMountStep(dest, m, f)}, nil
+	step := newMountStep(dest, m, f)
+	step.Users = c.brought[i].Users
+	return []Step{step}, nil
 }
 
-func (c *compiler) bindStep(at, dest string, m *specs.Mount, f mount.Flags) ([]Step, error) {
-	if m.Source == "" {
-		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
-	}
+func (c *compiler) bindStep(i int, dest string, m *specs.Mount, f mount.Flags) ([]Step, error) {
 	isDir, known := c.facts.SourceIsDir[m.Source]
-	// A bind source keeps its words like mode= to itself: they mean nothing here.
-	return []Step{Mount{Bind: true, Source: m.Source, To: dest, IsDir: isDir || !known, Plain: plainTarget(dest), Flags: f}}, nil
+	s, special := c.brought[i]
+	if !special {
+		s = bindMount(m.Source, f)
+	}
+	s.To, s.IsDir, s.Plain = dest, isDir || !known, plainTarget(dest)
+	return []Step{s}, nil
+}
+
+// bindMount has a source and no place yet. The words of a file system, like
+// mode=, mean nothing here.
+func bindMount(source string, f mount.Flags) Mount {
+	return Mount{Bind: true, Source: source, Flags: f}
 }
 
 // plainTarget: nothing in an image may lead mounts of the kernel's own file

@@ -143,6 +143,14 @@ func (v *verifier) step(s Step, calls []Call) error {
 			return fault.New(fault.Internal, "points out of order")
 		}
 		v.point = s.Point
+	case Mount:
+		if s.Users != 0 && s.Have == 0 && !v.filled[s.Users] {
+			return fault.New(fault.Internal, "the map of owners is not there")
+		}
+	case Bring:
+		if s.Mount.Users != 0 && !v.filled[s.Mount.Users] {
+			return fault.New(fault.Internal, "the map of owners is not there")
+		}
 	case OnlyFDs:
 		v.closed = v.closed || !s.Slots
 	case Chdir:

@@ -37,6 +37,22 @@ func TestCompileRefuses(t *testing.T) {
 		{"bind of nothing", func(s *specs.Spec) { s.Mounts[0] = specs.Mount{Destination: "/x", Type: "bind"} }, "mounts[0].source"},
 		{"device type", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "z"}} }, "linux.devices[0].type"},
 		{"device path", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "x", Type: "c"}} }, "linux.devices[0].path"},
+		{"map without a map", func(s *specs.Spec) { s.Mounts[0].Options = []string{"idmap"} }, "mounts[0].options: idmap"},
+		{"half a map", func(s *specs.Spec) { s.Mounts[0].UIDMappings = mapOf(0, 1, 1) }, "mounts[0].gidMappings"},
+		{"other half", func(s *specs.Spec) { s.Mounts[0].GIDMappings = mapOf(0, 1, 1) }, "mounts[0].uidMappings"},
+		{"map of nothing", func(s *specs.Spec) {
+			s.Mounts[0].UIDMappings, s.Mounts[0].GIDMappings = mapOf(0, 1, 0), mapOf(0, 1, 1)
+		}, "mounts[0].uidMappings[0].size"},
+		{"map beyond the end", func(s *specs.Spec) {
+			s.Mounts[0].UIDMappings, s.Mounts[0].GIDMappings = mapOf(0, 1, 1), mapOf(5, 1<<32-1, 1)
+		}, "mounts[0].gidMappings[0].size"},
+		{"map twice", func(s *specs.Spec) {
+			s.Mounts[0].UIDMappings, s.Mounts[0].GIDMappings = mapOf(0, 1, 1), append(mapOf(0, 1, 9), mapOf(8, 100, 1)...)
+		}, "mounts[0].gidMappings[1]"},
+		{"map without a user namespace", func(s *specs.Spec) { s.Linux.UIDMappings = mapOf(0, 1, 1) }, "linux.uidMappings"},
+		{"user namespace without a map", func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		}, "linux.uidMappings"},
 		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
@@ -56,6 +72,10 @@ func TestCompileRefuses(t *testing.T) {
 	}
 }
 
+func mapOf(container, host, size uint32) []specs.LinuxIDMapping {
+	return []specs.LinuxIDMapping{{ContainerID: container, HostID: host, Size: size}}
+}
+
 // A broken planner must not get past Verify.
 func TestVerify(t *testing.T) {
 	exec := Exec{Paths: []string{"/x"}, Args: []string{"x"}}
@@ -72,6 +92,8 @@ func TestVerify(t *testing.T) {
 		{"descriptors at chdir", []Step{Chdir{Path: "/"}, exec}, "still open"},
 		{"points", []Step{WaitFor{Ready}, WaitFor{Born}, exec}, "out of order"},
 		{"after the filter", []Step{Seccomp{}, Umask{}, exec}, "after the filter"},
+		{"map of owners", []Step{Mount{Bind: true, Source: "/a", To: "/b", Users: FirstFree}, exec}, "map of owners"},
+		{"map of owners early", []Step{Bring{Mount{Bind: true, Source: "/a", Users: FirstFree, Have: FirstHigh}}, exec}, "map of owners"},
 		{"capset after the filter", []Step{Seccomp{}, SetCaps{}, exec}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/berth-engine/berth/internal/mount"
 )
 
 // The slots that the planner uses. Work, Tree, Target and Temp are registers:
@@ -27,6 +25,11 @@ const (
 	Start                 // FIFO that start writes to
 	Pidfd                 // process whose namespaces are joined
 	FirstFree             // inputs: cgroup doors, namespaces
+	// FirstHigh is the first slot that the parent cannot fill: beyond what
+	// package syscall has to walk through at a fork.
+	FirstHigh Slot = MaxSlots
+	// HighEnd ends them.
+	HighEnd Slot = 250
 	// Image is the program that the child executes first.
 	Image Slot = MaxSlots - 3
 	// Report is the file that the child reports to; it maps it before the first step.
@@ -260,67 +263,6 @@ func (s ClassicRoot) Calls() []Call {
 		call(unix.SYS_MOUNT, "mount", text(s.Source), text(s.Path), text(s.FS), num(s.Flags), text(s.Data)),
 		call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root),
 	}
-}
-
-// Mount is one mount of the container: a file system of its own, or with Bind
-// a copy of a tree of the host.
-type Mount struct {
-	Bind   bool
-	New    NewMount // when not Bind
-	Source string   // of a bind, as seen before the root changes
-	To     string
-	IsDir  bool
-	Plain  bool // the target must be an ordinary directory, no link: /proc, /sys
-	Flags  mount.Flags
-}
-
-func (s Mount) String() string {
-	words := s.New.FS
-	if s.Bind {
-		words = "bind " + s.Source
-	}
-	if a := mount.AttrWords(s.Flags.Set | s.Flags.RecSet); a != "" {
-		words += " (" + a + ")"
-	}
-	return words + " on " + s.To
-}
-
-// Calls implements Step.
-func (s Mount) Calls() []Call {
-	cs := s.tree()
-	how := uint64(inRoot)
-	if s.Plain {
-		how = noLinks
-	}
-	cs = append(cs, resolve(Root, s.To, s.IsDir, how, Temp, Target)...)
-	return append(cs, attach(Tree, Target))
-}
-
-// tree makes the detached mount with all its attributes, so that it is never
-// visible with fewer.
-func (s Mount) tree() []Call {
-	var cs []Call
-	f := s.Flags
-	if s.Bind {
-		cs = append(cs, cloneTree(cwd(), s.Source, f.Recursive, Tree))
-		if f.Named {
-			const all = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-			cs = append(cs, setattr(Tree, false, f.Set, (all&^f.Set)|f.Clear, 0))
-		}
-	} else {
-		cs = append(cs, newMount(s.New)...)
-	}
-	if f.RecSet|f.RecClear != 0 {
-		cs = append(cs, setattr(Tree, true, f.RecSet, f.RecClear, 0))
-	}
-	p, rec := f.Propagation, f.PropagationRec
-	if p == 0 && s.Bind {
-		p, rec = unix.MS_PRIVATE, true
-	}
-	if p != 0 {
-		cs = append(cs, setattr(Tree, rec, 0, 0, p))
-	}
-	return cs
 }
 
 // MakeNode makes a device, FIFO or file below the root.
