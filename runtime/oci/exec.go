@@ -110,6 +110,12 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 	if spec.Linux != nil && !req.Unfiltered {
 		f.Seccomp = spec.Linux.Seccomp
 	}
+	if spec.Linux != nil {
+		f.Personality, f.MemoryPolicy = spec.Linux.Personality, spec.Linux.MemoryPolicy
+	}
+	if req.Process.ExecCPUAffinity == nil && spec.Process != nil {
+		req.Process.ExecCPUAffinity = spec.Process.ExecCPUAffinity
+	}
 	if req.Process.Terminal {
 		f.ParentAt = []plan.Point{plan.Rooted}
 	}

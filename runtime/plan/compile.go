@@ -117,6 +117,11 @@ func (c *compiler) checkSpec() error {
 	case s.Root == nil || s.Root.Path == "":
 		return fault.New(fault.Invalid, "root.path: missing")
 	}
+	if s.Process.ExecCPUAffinity != nil { // for later; wrong already now
+		if _, err := enterOn(s.Process.ExecCPUAffinity, nil); err != nil {
+			return err
+		}
+	}
 	return checkProcess(s.Process)
 }
 

@@ -142,7 +142,16 @@ func (c *compiler) phasePivot() error {
 }
 
 func (c *compiler) phaseSession() error {
-	var steps []Step
+	if cpu := cpusOf(c.spec); cpu != "" && c.spec.Process.Scheduler != nil && c.spec.Process.Scheduler.Policy == specs.SchedDeadline {
+		return fault.New(fault.Invalid, "process.scheduler.policy: process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE and linux.resources.cpu.cpus %q", cpu)
+	}
+	// The caller's processors are not the container's.
+	steps := []Step{Affinity{Mask: everyCPU()}}
+	sched, err := schedSteps(c.spec.Process, c.spec.Linux.Personality, c.spec.Linux.MemoryPolicy)
+	if err != nil {
+		return err
+	}
+	steps = append(steps, sched...)
 	if c.spec.Process.Terminal {
 		steps = append(steps, UseConsole{})
 	}
@@ -151,6 +160,13 @@ func (c *compiler) phaseSession() error {
 	}
 	c.phase("session", append(steps, labelSteps(c.spec.Process)...)...)
 	return nil
+}
+
+func cpusOf(s *specs.Spec) string {
+	if s.Linux.Resources == nil || s.Linux.Resources.CPU == nil {
+		return ""
+	}
+	return s.Linux.Resources.CPU.Cpus
 }
 
 func (c *compiler) limitSteps(p *specs.Process) ([]Step, error) {

@@ -19,6 +19,9 @@ type JoinFacts struct {
 	Namespaces uint64
 	// Seccomp is the container's own profile; nil for none.
 	Seccomp *specs.LinuxSeccomp
+	// Personality and MemoryPolicy are the container's, too.
+	Personality  *specs.LinuxPersonality
+	MemoryPolicy *specs.LinuxMemoryPolicy
 	// Who names the container for people.
 	Who string
 }
@@ -37,11 +40,18 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if f.Namespaces != 0 {
 		c.input("pidfd", Pidfd)
 	}
-	c.phase("join", c.joinPhase(p, &f)...)
+	join, err := c.joinPhase(p, &f)
+	if err != nil {
+		return nil, err
+	}
+	c.phase("join", join...)
 	if p.Terminal {
 		c.phase("terminal", FreshRoot{}, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup})
 	}
-	var session []Step
+	session, err := schedSteps(p, f.Personality, f.MemoryPolicy)
+	if err != nil {
+		return nil, err
+	}
 	if f.parentAt(Rooted) {
 		session = append(session, WaitFor{Rooted})
 	}
@@ -69,11 +79,13 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	return c.plan, c.plan.Verify()
 }
 
-func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
+func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) ([]Step, error) {
 	steps := append(c.moreFDs(), DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{})
-	for _, d := range f.Doors {
-		steps = append(steps, EnterCgroup(d))
+	groups, err := enterOn(p.ExecCPUAffinity, f.Doors)
+	if err != nil {
+		return nil, err
 	}
+	steps = append(steps, groups...)
 	if adj := p.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
 	}
@@ -86,7 +98,38 @@ func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
 	if f.Namespaces&unix.CLONE_NEWPID != 0 {
 		steps = append(steps, Fork{}, DieWithParent{})
 	}
-	return append(steps, Session{})
+	return append(steps, Session{}), nil
+}
+
+// enterOn enters the groups on the processors that are asked for before, and
+// goes to those asked for afterwards. Without a word about it, the caller's
+// processors are not the container's.
+func enterOn(cpus *specs.CPUAffinity, doors []Door) ([]Step, error) {
+	if cpus == nil {
+		cpus = &specs.CPUAffinity{}
+	}
+	var steps []Step
+	if cpus.Initial != "" {
+		s, err := affinity("process.execCPUAffinity.initial", cpus.Initial)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, s)
+	}
+	for _, d := range doors {
+		steps = append(steps, EnterCgroup(d))
+	}
+	if cpus.Final != "" {
+		s, err := affinity("process.execCPUAffinity.final", cpus.Final)
+		if err != nil {
+			return nil, err
+		}
+		return append(steps, s), nil
+	}
+	if cpus.Initial == "" {
+		steps = append(steps, Affinity{Mask: everyCPU()})
+	}
+	return steps, nil
 }
 
 // FreshRoot opens the root of the container that was joined.

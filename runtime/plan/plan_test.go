@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -53,6 +54,38 @@ func TestCompileRefuses(t *testing.T) {
 		{"user namespace without a map", func(s *specs.Spec) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		}, "linux.uidMappings"},
+		{"personality", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: "SOLARIS"} }, "linux.personality.domain"},
+		{"personality flag", func(s *specs.Spec) {
+			s.Linux.Personality = &specs.LinuxPersonality{Domain: "LINUX", Flags: []specs.LinuxPersonalityFlag{"X"}}
+		}, "linux.personality.flags[0]"},
+		{"io class", func(s *specs.Spec) { s.Process.IOPriority = &specs.LinuxIOPriority{Class: "X"} }, "process.ioPriority.class"},
+		{"io level", func(s *specs.Spec) {
+			s.Process.IOPriority = &specs.LinuxIOPriority{Class: "IOPRIO_CLASS_BE", Priority: 8}
+		}, "process.ioPriority.priority"},
+		{"scheduler policy", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_ISO"} }, "process.scheduler.policy"},
+		{"scheduler nice", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_BATCH", Nice: 20} }, "process.scheduler.nice"},
+		{"scheduler priority", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_OTHER", Priority: 1} }, "process.scheduler.priority"},
+		{"scheduler no priority", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_RR"} }, "process.scheduler.priority"},
+		{"scheduler period", func(s *specs.Spec) {
+			s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_RR", Priority: 1, Period: 1}
+		}, "SCHED_DEADLINE"},
+		{"scheduler flag", func(s *specs.Spec) {
+			s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_OTHER", Flags: []specs.LinuxSchedulerFlag{"X"}}
+		}, "process.scheduler.flags[0]"},
+		{"deadline and cpus", func(s *specs.Spec) {
+			s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_DEADLINE", Runtime: 1, Deadline: 2, Period: 3}
+			s.Linux.Resources = &specs.LinuxResources{CPU: &specs.LinuxCPU{Cpus: "0"}}
+		}, "process scheduler can't be used together with AllowedCPUs"},
+		{"affinity", func(s *specs.Spec) { s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0-x"} }, "process.execCPUAffinity.initial"},
+		{"final affinity", func(s *specs.Spec) { s.Process.ExecCPUAffinity = &specs.CPUAffinity{Final: "3-1"} }, "process.execCPUAffinity.final"},
+		{"memory mode", memory("MPOL_MOON", ""), "invalid memory policy mode"},
+		{"memory flag", memory("MPOL_BIND", "0", "MPOL_F_X"), "linux.memoryPolicy.flags[0]: invalid memory policy flag"},
+		{"memory node", memory("MPOL_BIND", "0-"), "invalid memory policy node"},
+		{"memory nodes", memory("MPOL_DEFAULT", "0-1"), "mode requires 0 nodes but got 2"},
+		{"memory no node", memory("MPOL_INTERLEAVE", ""), "linux.memoryPolicy.nodes"},
+		{"memory flags", memory("MPOL_BIND", "0", "MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"), "exclude"},
+		{"memory flag of another", memory("MPOL_INTERLEAVE", "0", "MPOL_F_NUMA_BALANCING"), "MPOL_BIND"},
+		{"memory flag of none", memory("MPOL_LOCAL", "", "MPOL_F_STATIC_NODES"), "takes none"},
 		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
@@ -69,6 +102,34 @@ func TestCompileRefuses(t *testing.T) {
 				t.Errorf("got %v, want an invalid %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func memory(mode specs.MemoryPolicyModeType, nodes string, flags ...specs.MemoryPolicyFlagType) func(*specs.Spec) {
+	return func(s *specs.Spec) {
+		s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: mode, Nodes: nodes, Flags: flags}
+	}
+}
+
+func TestParseList(t *testing.T) {
+	for _, tt := range []struct {
+		list string
+		mask []byte
+		n    int
+	}{
+		{"", nil, 0},
+		{"0", []byte{1, 0, 0, 0, 0, 0, 0, 0}, 1},
+		{"0-3, 2,8-9", []byte{15, 3, 0, 0, 0, 0, 0, 0}, 6},
+		{"64", []byte{0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0}, 1},
+	} {
+		if mask, n, err := parseList(tt.list, 128); !bytes.Equal(mask, tt.mask) || n != tt.n || err != nil {
+			t.Errorf("%q: %v %d %v, want %v %d", tt.list, mask, n, err, tt.mask, tt.n)
+		}
+	}
+	for _, bad := range []string{",", "1-", "-1", "a", "128", "0-99999999999", "3-2", "1--2"} {
+		if mask, _, err := parseList(bad, 128); err == nil {
+			t.Errorf("%q: %v", bad, mask)
+		}
 	}
 }
 
