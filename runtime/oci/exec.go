@@ -79,10 +79,13 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	}
 	var proc Process
 	at := func(p plan.Point, child *launch.Process) error {
-		if p != plan.Rooted {
-			return nil
+		switch p {
+		case plan.Listening:
+			return handListener(child, plan.Listener(len(req.Preserve)), spec.Linux.Seccomp, s.State)
+		case plan.Rooted:
+			return execConsole(req, child, &proc)
 		}
-		return execConsole(req, child, &proc)
+		return nil
 	}
 	child, err := r.launchJoin(ctx, pl, s, req.Stdio, &joinExtras{req.Preserve, dir}, at)
 	if err != nil {

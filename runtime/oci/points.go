@@ -39,6 +39,8 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		return writeMaps(child.Pid, c.spec)
 	case plan.Rooted:
 		return c.rooted(ctx, child)
+	case plan.Listening:
+		return handListener(child, plan.Listener(len(c.req.Preserve)), c.spec.Linux.Seccomp, c.st.State)
 	case plan.Ready:
 		c.st.Status = specs.StateCreated
 		return c.r.startContainer(ctx, c.st, c.spec, startHooks(c.spec, c.req))

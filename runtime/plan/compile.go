@@ -89,7 +89,7 @@ func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 	for _, step := range []func() error{
 		c.checkSpec, c.namespaces, c.bring, c.inputs,
 		c.phaseJoin, c.phaseRootfs, c.phaseMounts, c.phaseDevices, c.phaseIdentity, c.phaseMask,
-		c.phasePivot, c.phaseSession, c.phaseReady, c.phasePrivileges, c.phaseExec,
+		c.phasePivot, c.phaseSession, c.phaseReady, c.phaseExec,
 	} {
 		if err := step(); err != nil {
 			return nil, err

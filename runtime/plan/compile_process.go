@@ -236,10 +236,43 @@ func RlimitNumber(name string) (uint64, bool) {
 	return 0, false
 }
 
+// phaseReady ends the set-up, waits, and takes the rights away. A filter that
+// asks a listener is installed before the wait: who creates the container
+// hands the listener on.
 func (c *compiler) phaseReady() error {
-	steps, err := c.readySteps(c.spec.Process, true)
-	c.phase("ready", steps...)
-	return err
+	ready, err := c.readySteps(c.spec.Process, true)
+	if err != nil {
+		return err
+	}
+	filter, err := compileFilter(c.spec.Linux.Seccomp, c.facts.Arch)
+	if err != nil {
+		return err
+	}
+	rights, err := privilegeSteps(c.spec.Process, filter, c.facts)
+	if err != nil {
+		return err
+	}
+	if filter != nil && filter.NotifyUsed {
+		c.phase("ready", ready...)
+		c.phase("privileges", rights...)
+		c.phase("wait", c.waitSteps()...)
+		return nil
+	}
+	c.phase("ready", append(ready, c.waitSteps()...)...)
+	c.phase("privileges", rights...)
+	return nil
+}
+
+// waitSteps are what happens between create and start.
+func (c *compiler) waitSteps() []Step {
+	var steps []Step
+	if c.facts.parentAt(Ready) {
+		steps = append(steps, WaitFor{Ready})
+	}
+	if c.facts.AwaitStart {
+		steps = append(steps, AwaitStart{})
+	}
+	return steps
 }
 
 // readySteps: everything is set up but rights. All descriptors of the set-up
@@ -266,14 +299,7 @@ func (c *compiler) readySteps(p *specs.Process, makeCwd bool) ([]Step, error) {
 	steps = append(steps, limits...)
 	// Before the parent's answer: once it has given that, it may end at any
 	// moment. While we wait for it, its death is the end of what we read.
-	steps = append(steps, DieWithParent{Off: true})
-	if f.parentAt(Ready) {
-		steps = append(steps, WaitFor{Ready})
-	}
-	if f.AwaitStart {
-		steps = append(steps, AwaitStart{})
-	}
-	return steps, nil
+	return append(steps, DieWithParent{Off: true}), nil
 }
 
 // Executables are the paths that args[0] may be, in the order of PATH.
@@ -306,19 +332,10 @@ func envValue(env []string, key, missing string) string {
 	return missing
 }
 
-func (c *compiler) phasePrivileges() error {
-	steps, err := privilegeSteps(c.spec.Process, c.spec.Linux.Seccomp, c.facts)
-	if err != nil {
-		return err
-	}
-	c.phase("privileges", steps...)
-	return nil
-}
-
 // privilegeSteps only ever take rights away. A filter without
 // no_new_privs needs CAP_SYS_ADMIN, so that one right stays until the filter
 // is in; after it nothing is called but capset and exec.
-func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]Step, error) {
+func privilegeSteps(p *specs.Process, filter *seccomp.Filter, f *Facts) ([]Step, error) {
 	sets, err := capSets(p.Capabilities, f)
 	if err != nil {
 		return nil, err
@@ -332,12 +349,6 @@ func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]
 		steps = append(steps, ChdirAgain{p.Cwd})
 	}
 	final := SetCaps{sets.effective, sets.permitted, sets.inheritable}
-	var filter Step
-	if profile != nil {
-		if filter, err = seccompStep(profile, f.Arch); err != nil {
-			return nil, err
-		}
-	}
 	const admin = uint64(1) << capSysAdmin
 	early := final
 	if filter != nil && !p.NoNewPrivileges {
@@ -354,7 +365,7 @@ func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]
 		steps = append(steps, NoNewPrivileges{})
 	}
 	if filter != nil {
-		steps = append(steps, filter)
+		steps = append(steps, filterSteps(filter, f)...)
 	}
 	if early != final && p.Capabilities != nil {
 		steps = append(steps, final)
@@ -404,16 +415,27 @@ func labelSteps(p *specs.Process) []Step {
 	return steps
 }
 
-func seccompStep(profile *specs.LinuxSeccomp, arch string) (Step, error) {
-	if profile.ListenerPath != "" {
-		return nil, fault.New(fault.Unsupported, "linux.seccomp.listenerPath: user notification is not supported by this version")
+// compileFilter makes the filter of a profile; nil for none.
+func compileFilter(profile *specs.LinuxSeccomp, arch string) (*seccomp.Filter, error) {
+	if profile == nil {
+		return nil, nil
 	}
-	filter, err := seccomp.Compile(profile, arch)
-	if err != nil {
-		return nil, err
-	}
-	return Seccomp{filter.Prog, filter.Flags}, nil
+	return seccomp.Compile(profile, arch)
 }
+
+// filterSteps install the filter. Its listener gets the lowest number that is
+// free, and stays there until exec: after the filter nothing is called that
+// need not be.
+func filterSteps(filter *seccomp.Filter, f *Facts) []Step {
+	if !filter.NotifyUsed {
+		return []Step{Seccomp{Prog: filter.Prog, Flags: filter.Flags}}
+	}
+	return []Step{Seccomp{Prog: filter.Prog, Flags: filter.Flags, Listener: Listener(f.Preserve)}, WaitFor{Listening}}
+}
+
+// Listener is the child's descriptor of a filter's listener at Listening: all
+// but the standard ones and those that the payload inherits are closed by then.
+func Listener(preserve int) int { return 3 + preserve }
 
 func (c *compiler) phaseExec() error {
 	c.phase("exec", execStep(c.spec.Process))

@@ -70,7 +70,11 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 		return nil, err
 	}
 	c.phase("ready", ready...)
-	rights, err := privilegeSteps(p, f.Seccomp, c.facts)
+	filter, err := compileFilter(f.Seccomp, f.Arch)
+	if err != nil {
+		return nil, err
+	}
+	rights, err := privilegeSteps(p, filter, c.facts)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +177,7 @@ type verifier struct {
 	filled           [256]bool
 	point            Point
 	closed, filtered bool
+	listened         bool // the filter has a listener
 	done             bool
 }
 
@@ -201,16 +206,27 @@ func (v *verifier) step(s Step, calls []Call) error {
 			return fault.New(fault.Internal, "descriptors of the set-up are still open")
 		}
 	case Seccomp:
-		v.filtered = true
+		v.filtered, v.listened = true, s.Listener != 0
 		return v.calls(calls)
 	case Exec:
 		v.done = true
 		return v.calls(calls)
 	}
-	if _, caps := s.(SetCaps); v.filtered && !caps {
+	if v.filtered && !v.allowed(s) {
 		return fault.New(fault.Internal, "comes after the filter")
 	}
 	return v.calls(calls)
+}
+
+// allowed is what may follow the filter: with a listener also to wait for it.
+func (v *verifier) allowed(s Step) bool {
+	switch s.(type) {
+	case SetCaps:
+		return true
+	case WaitFor, AwaitStart:
+		return v.listened
+	}
+	return false
 }
 
 func (v *verifier) calls(calls []Call) error {

@@ -43,10 +43,11 @@ type Point uint8
 
 // The points, in order.
 const (
-	Grouped Point = iota + 1 // the cgroups are made
-	Born                     // parent writes id maps and whatever needs the host's /proc
-	Rooted                   // mounts are made, the old root is still there: hooks
-	Ready                    // all is set up but rights: state is created
+	Grouped   Point = iota + 1 // the cgroups are made
+	Born                       // parent writes id maps and whatever needs the host's /proc
+	Rooted                     // mounts are made, the old root is still there: hooks
+	Listening                  // the filter is in, and its listener open: see Listener
+	Ready                      // all is set up but rights: state is created
 )
 
 func (p Point) String() string {
@@ -57,6 +58,8 @@ func (p Point) String() string {
 		return "born"
 	case Rooted:
 		return "rooted"
+	case Listening:
+		return "listening"
 	case Ready:
 		return "ready"
 	}

@@ -359,12 +359,17 @@ func (NoNewPrivileges) Calls() []Call {
 
 // Seccomp installs a filter.
 type Seccomp struct {
-	Prog  []seccomp.Insn
-	Flags uint32
+	Prog     []seccomp.Insn
+	Flags    uint32
+	Listener int // the descriptor that it returns; 0: it has no listener
 }
 
 func (s Seccomp) String() string {
-	return fmt.Sprintf("system call filter of %d instructions", len(s.Prog))
+	words := fmt.Sprintf("system call filter of %d instructions", len(s.Prog))
+	if s.Listener != 0 {
+		words += ", its listener as descriptor " + strconv.Itoa(s.Listener)
+	}
+	return words
 }
 
 // Calls implements Step. struct sock_fprog is a count and a pointer.
@@ -380,7 +385,11 @@ func (s Seccomp) Calls() []Call {
 	arg := blob(prog, fmt.Sprintf("{%d instructions}", len(s.Prog)))
 	arg.More = &More{Refs: []Ref{{Offset: 8, Target: code}}}
 	const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
-	return []Call{call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)}
+	c := call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)
+	if s.Listener != 0 {
+		c = c.must(int64(s.Listener))
+	}
+	return []Call{c}
 }
 
 // Exec becomes the payload.
