@@ -124,7 +124,7 @@ func checkSpec(path string, s *specs.Spec) error {
 // facts gathers what planning needs to know of the machine and of the request.
 func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 	f := plan.Facts{
-		RootPath: b.Root, LastCap: kernel.LastCap(), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
+		RootPath: b.Root, LastCap: kernel.LastCap(), Caps: ownCaps(b.Spec), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 		SourceIsDir: b.sources(), Cgroups: cgroupViews(m),
 		Preserve: len(req.Preserve), AwaitStart: !req.Start, NoKeyring: req.NoKeyring,
 		ParentAt: parentPoints(b.Spec),

@@ -226,6 +226,7 @@ func (c *creation) compile(context.Context) error {
 	if c.plan, err = compile(c.req, c.cg); err != nil {
 		return err
 	}
+	c.r.warnOf(c.plan)
 	c.prog, err = launch.Assemble(c.plan)
 	return err
 }

@@ -74,6 +74,7 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	if err != nil {
 		return nil, err
 	}
+	r.warnOf(pl)
 	if len(req.args) > 0 {
 		pl.SetArgs(req.args)
 	}
@@ -104,7 +105,7 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 	}
 	f := plan.JoinFacts{
 		Facts: plan.Facts{
-			LastCap: kernel.LastCap(), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
+			LastCap: kernel.LastCap(), Caps: ownCaps(spec), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 			Preserve: len(req.Preserve),
 		},
 		Namespaces: apart, Who: s.ID,

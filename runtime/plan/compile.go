@@ -30,6 +30,9 @@ type Facts struct {
 	IntoCgroup bool
 	// LastCap is the kernel's last capability.
 	LastCap uint8
+	// Caps are the capabilities that the runtime has itself, as bits; 0: it is
+	// not known, or the child gets all of them in a user namespace.
+	Caps uint64
 	// Files is the runtime's own hard limit of descriptors; 0: it is not to be touched.
 	Files uint64
 	// Arch is the machine's GOARCH.

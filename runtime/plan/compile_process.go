@@ -248,10 +248,7 @@ func (c *compiler) phaseReady() error {
 	if err != nil {
 		return err
 	}
-	rights, err := privilegeSteps(c.spec.Process, filter, c.facts)
-	if err != nil {
-		return err
-	}
+	rights := c.privilegeSteps(c.spec.Process, filter)
 	if filter != nil && filter.NotifyUsed {
 		c.phase("ready", ready...)
 		c.phase("privileges", rights...)
@@ -335,11 +332,10 @@ func envValue(env []string, key, missing string) string {
 // privilegeSteps only ever take rights away. A filter without
 // no_new_privs needs CAP_SYS_ADMIN, so that one right stays until the filter
 // is in; after it nothing is called but capset and exec.
-func privilegeSteps(p *specs.Process, filter *seccomp.Filter, f *Facts) ([]Step, error) {
-	sets, err := capSets(p.Capabilities, f)
-	if err != nil {
-		return nil, err
-	}
+func (c *compiler) privilegeSteps(p *specs.Process, filter *seccomp.Filter) []Step {
+	f := c.facts
+	sets, warnings := capSets(p.Capabilities, f)
+	c.plan.Warnings = append(c.plan.Warnings, warnings...)
 	var steps []Step
 	if drop := capList(f.allCaps() &^ sets.bounding); len(drop) > 0 && p.Capabilities != nil {
 		steps = append(steps, DropBounding{drop})
@@ -370,36 +366,37 @@ func privilegeSteps(p *specs.Process, filter *seccomp.Filter, f *Facts) ([]Step,
 	if early != final && p.Capabilities != nil {
 		steps = append(steps, final)
 	}
-	return steps, nil
+	return steps
 }
 
 func (f *Facts) allCaps() uint64 { return 1<<(uint(f.LastCap)+1) - 1 }
 
 type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient uint64 }
 
-func capSets(caps *specs.LinuxCapabilities, f *Facts) (s capabilitySets, err error) {
+func capSets(caps *specs.LinuxCapabilities, f *Facts) (s capabilitySets, warnings []string) {
 	if caps == nil {
 		return s, nil
 	}
-	for _, set := range []struct {
-		field string
-		names []string
-		into  *uint64
-	}{
-		{"bounding", caps.Bounding, &s.bounding},
-		{"effective", caps.Effective, &s.effective},
-		{"permitted", caps.Permitted, &s.permitted},
-		{"inheritable", caps.Inheritable, &s.inheritable},
-		{"ambient", caps.Ambient, &s.ambient},
-	} {
-		if *set.into, err = capSet(set.field, set.names, f.allCaps()); err != nil {
-			return s, err
-		}
+	c := capReader{have: f.allCaps()}
+	if f.Caps != 0 {
+		c.have &= f.Caps
 	}
-	if s.effective&^s.permitted != 0 {
-		return s, fault.New(fault.Invalid, "process.capabilities.effective: has %s, which permitted has not", capWord(capList(s.effective &^ s.permitted)[0]))
+	s = capabilitySets{
+		bounding: c.set(caps.Bounding), permitted: c.set(caps.Permitted), effective: c.set(caps.Effective),
+		inheritable: c.set(caps.Inheritable), ambient: c.set(caps.Ambient),
 	}
-	return s, nil
+	if len(c.missing) > 0 {
+		warnings = append(warnings, "ignoring unknown or unavailable capabilities: ["+strings.Join(c.missing, " ")+"]")
+	}
+	if more := s.effective &^ s.permitted; more != 0 {
+		warnings = append(warnings, "process.capabilities.effective: ignoring what permitted has not: "+capWords(more))
+		s.effective &= s.permitted
+	}
+	for _, n := range capList(s.ambient &^ (s.permitted & s.inheritable)) {
+		warnings = append(warnings, "can't raise ambient capability "+capWord(n)+": it is not both permitted and inheritable")
+	}
+	s.ambient &= s.permitted & s.inheritable
+	return s, warnings
 }
 
 // labelSteps set what the security modules do at the next exec. They come

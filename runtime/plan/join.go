@@ -74,11 +74,7 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	rights, err := privilegeSteps(p, filter, c.facts)
-	if err != nil {
-		return nil, err
-	}
-	c.phase("privileges", rights...)
+	c.phase("privileges", c.privilegeSteps(p, filter)...)
 	c.phase("exec", execStep(p))
 	return c.plan, c.plan.Verify()
 }

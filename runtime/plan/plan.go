@@ -12,6 +12,9 @@ type Plan struct {
 	Clone  Clone
 	Inputs []Input
 	Phases []Phase
+	// Warnings are what the specification asks for and will not get, in words:
+	// a capability that cannot be granted is no reason to fail.
+	Warnings []string
 
 	lowered [][]Call // by step; see Lower
 }

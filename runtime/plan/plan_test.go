@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -26,8 +27,6 @@ func TestCompileRefuses(t *testing.T) {
 		{"no mount namespace", func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[:1] }, "linux.namespaces"},
 		{"unknown namespace", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = "moon" }, "linux.namespaces[1].type"},
 		{"twice", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = s.Linux.Namespaces[0].Type }, "linux.namespaces[1].type"},
-		{"unknown capability", func(s *specs.Spec) { s.Process.Capabilities.Bounding = []string{"CAP_FLY"} }, "process.capabilities.bounding[0]"},
-		{"effective above permitted", func(s *specs.Spec) { s.Process.Capabilities.Effective = []string{"CAP_SYS_ADMIN"} }, "process.capabilities.effective"},
 		{"unknown limit", func(s *specs.Spec) { s.Process.Rlimits[0].Type = "RLIMIT_FUN" }, "process.rlimits[0].type"},
 		{"limit twice", func(s *specs.Spec) { s.Process.Rlimits = append(s.Process.Rlimits, s.Process.Rlimits[0]) }, "process.rlimits[1].type"},
 		{"soft above hard", func(s *specs.Spec) { s.Process.Rlimits[0].Soft = 5000 }, "process.rlimits[0]"},
@@ -233,5 +232,40 @@ func TestTooFewDescriptors(t *testing.T) {
 	}
 	if _, err = Join(readSpec(t, "default.json").Process, JoinFacts{Facts: f}); !errors.Is(err, fault.TooLarge) {
 		t.Errorf("join: %v", err)
+	}
+}
+
+// What cannot be granted is a warning, not an error: config.md, "capabilities".
+func TestCapabilityWarnings(t *testing.T) {
+	s := readSpec(t, "default.json")
+	some := []string{"CAP_CHOWN", "CAP_KILL", "CAP_FLY", "CAP_BPF"}
+	s.Process.Capabilities = &specs.LinuxCapabilities{
+		Bounding: some, Permitted: some, Effective: append(some, "CAP_SETUID"), Inheritable: []string{"CAP_KILL"}, Ambient: []string{"CAP_KILL", "CAP_CHOWN"},
+	}
+	f := goldenFacts()
+	f.Caps = 1<<capNumber("CAP_CHOWN") | 1<<capNumber("CAP_KILL") | 1<<capNumber("CAP_SETUID")
+	p, err := Compile(s, nil, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"ignoring unknown or unavailable capabilities: [CAP_FLY CAP_BPF]",
+		"process.capabilities.effective: ignoring what permitted has not: CAP_SETUID",
+		"can't raise ambient capability CAP_CHOWN: it is not both permitted and inheritable",
+	}
+	if diff := cmp.Diff(want, p.Warnings); diff != "" {
+		t.Error(diff)
+	}
+	for i := range p.Steps() {
+		switch step, _ := p.At(i); step := step.(type) {
+		case SetCaps:
+			if want := (SetCaps{0x21, 0x21, 0x20}); step != want {
+				t.Errorf("%s, want %s", step, want)
+			}
+		case RaiseAmbient:
+			if len(step.Caps) != 1 || capWord(step.Caps[0]) != "CAP_KILL" {
+				t.Error(step)
+			}
+		}
 	}
 }
