@@ -32,6 +32,9 @@ type CreateRequest struct {
 	// Start runs the payload at once; otherwise it waits for Runtime.Start.
 	Start     bool
 	NoKeyring bool
+	// NoPivot enters the root without pivot_root(2), which an initramfs does
+	// not allow. It confines less.
+	NoPivot bool
 	// Console receives the terminal's master, which Create then does not
 	// return. It is called before the payload runs.
 	Console func(master *os.File) error
@@ -235,7 +238,13 @@ func (c *creation) compile(context.Context) error {
 func compile(req *CreateRequest, m cgroup.Manager) (*plan.Plan, error) {
 	b := req.Bundle
 	setHome(b.Spec.Process, b.Root)
-	return plan.Compile(b.Spec, b.Mounts, b.facts(m, req))
+	f := b.facts(m, req)
+	if req.NoPivot {
+		if err := noPivot(&f); err != nil {
+			return nil, err
+		}
+	}
+	return plan.Compile(b.Spec, b.Mounts, f)
 }
 
 // doorName is the hierarchy in ".../HIERARCHY/GROUP/tasks", for people.

@@ -39,6 +39,12 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		return writeMaps(child.Pid, c.spec)
 	case plan.Rooted:
 		return c.rooted(ctx, child)
+	case plan.Linked:
+		return makeTarget(child)
+	case plan.Checked:
+		return checkTarget(child)
+	case plan.Filled:
+		return fillMount(child)
 	case plan.Listening:
 		return handListener(child, plan.Listener(len(c.req.Preserve)), c.spec.Linux.Seccomp, c.st.State)
 	case plan.Ready:

@@ -94,6 +94,8 @@ type Call struct {
 	Skip uint8         // calls to skip forward when it succeeds without error
 	Fork bool          // goes on in the new process; the old one reports its pid and leaves
 	Fail unix.Errno    // no call at all: fail with this error
+
+	far bool // Skip has no room for its number: Verify refuses the plan
 }
 
 func num(n uint64) Arg                { return Arg{Kind: Number, N: n} }
@@ -122,7 +124,7 @@ func call(nr uintptr, name string, args ...Arg) Call {
 
 func (c Call) into(s Slot) Call           { c.Into = s; return c }
 func (c Call) ok(errs ...unix.Errno) Call { copy(c.OK[:], errs); return c }
-func (c Call) skip(n int) Call            { c.Skip = uint8(n); return c }
+func (c Call) skip(n int) Call            { c.Skip, c.far = uint8(n), n > 255; return c }
 func (c Call) must(result int64) Call     { c.Must, c.Want = true, result; return c }
 
 // fail is the end of a chain of alternatives: none of them worked.

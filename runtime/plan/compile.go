@@ -45,6 +45,11 @@ type Facts struct {
 	ParentAt []Point
 	// NoKeyring is runc's --no-new-keyring.
 	NoKeyring bool
+	// NoPivot enters the root by moving it, for a machine whose own root is an
+	// initramfs. Bare are the procfs and sysfs mounts of the machine, which the
+	// container must not find uncovered below its root then.
+	NoPivot bool
+	Bare    []string
 	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).
 	LowerAppend bool
 }

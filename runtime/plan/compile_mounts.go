@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,8 +26,12 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 	}
 	f := mount.ParseFlags(m.Options)
 	switch {
-	case f.CopyUp:
-		return nil, fault.New(fault.Unsupported, "%s.options: tmpcopyup is not supported by this version", at)
+	case f.CopyUp && m.Type != "tmpfs":
+		return nil, fault.New(fault.Invalid, "%s.options: tmpcopyup is for type tmpfs", at)
+	case strings.HasPrefix(dest, "/proc/") && !replaceable(dest):
+		return nil, fault.New(fault.Invalid, "%s.destination: %s cannot be mounted on: it is inside /proc", at, dest)
+	case dest == "/proc" && m.Type != "proc" && m.Type != "bind" && !f.Bind:
+		return nil, fault.New(fault.Invalid, "%s.type: what is mounted on /proc must be of type proc, or bound from one", at)
 	case (m.Type == "bind" || f.Bind) && m.Source == "":
 		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
 	case m.Type == "bind" || f.Bind:
@@ -38,6 +43,7 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 	}
 	step := newMountStep(dest, m, f)
 	step.Users = c.brought[i].Users
+	step.TakeMode = m.Type == "tmpfs" && !slices.ContainsFunc(f.Data, func(o string) bool { return strings.HasPrefix(o, "mode=") })
 	return []Step{step}, nil
 }
 
@@ -55,6 +61,17 @@ func (c *compiler) bindStep(i int, dest string, m *specs.Mount, f mount.Flags) (
 // mode=, mean nothing here.
 func bindMount(source string, f mount.Flags) Mount {
 	return Mount{Bind: true, Source: source, Flags: f}
+}
+
+// replaceable are files of procfs that may be mounted over, as lxcfs does; the
+// same as runc's.
+func replaceable(dest string) bool {
+	switch dest {
+	case "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+		"/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled":
+		return true
+	}
+	return false
 }
 
 // plainTarget: nothing in an image may lead mounts of the kernel's own file

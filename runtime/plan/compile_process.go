@@ -128,7 +128,14 @@ func (c *compiler) phasePivot() error {
 	if c.facts.parentAt(Rooted) {
 		steps = append(steps, WaitFor{Rooted})
 	}
-	steps = append(steps, Pivot{})
+	if c.facts.NoPivot {
+		for _, p := range c.facts.Bare {
+			steps = append(steps, CoverOld{p})
+		}
+		steps = append(steps, MoveRoot{})
+	} else {
+		steps = append(steps, Pivot{})
+	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})
 		flags := f.Propagation

@@ -228,6 +228,9 @@ func (v *verifier) allowed(s Step) bool {
 func (v *verifier) calls(calls []Call) error {
 	for i := range calls {
 		c := &calls[i]
+		if c.far {
+			return fault.New(fault.TooLarge, "a path of too many directories, or too many paths")
+		}
 		if i+1+int(c.Skip) > len(calls) {
 			return fault.New(fault.Internal, "%s skips past its step", c.Name)
 		}

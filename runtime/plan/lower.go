@@ -83,7 +83,7 @@ func resolveWords(resolve uint64) string {
 }
 
 // jump skips n calls: the way out of a chain of alternatives.
-func jump(n int) Call { return Call{Name: "skip", Into: NoSlot, Skip: uint8(n)} }
+func jump(n int) Call { return Call{Name: "skip", Into: NoSlot}.skip(n) }
 
 // resolve opens target below root as a path descriptor in slot into. What is
 // missing is made: directories 0755, and a file when isDir is false. Only the
@@ -234,4 +234,12 @@ func prctl(name string, option uint64, args ...Arg) Call {
 		all = append(all, num(0))
 	}
 	return call(unix.SYS_PRCTL, "prctl", all...)
+}
+
+// wait is one byte to the parent and one back.
+func wait(p Point) []Call {
+	return []Call{
+		call(unix.SYS_WRITE, "write", slot(Sync), Arg{Kind: Bytes, Data: []byte{byte(p)}, Show: p.String()}, num(1)).must(1),
+		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
+	}
 }

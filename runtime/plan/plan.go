@@ -53,8 +53,22 @@ const (
 	Ready                      // all is set up but rights: state is created
 )
 
+// What a mount may ask the parent for, in between and more than once. Step
+// says which mount it is.
+const (
+	Linked  Point = iota + 16 // make the target: there are links on the way to it
+	Checked                   // look where the target in slot Target lies
+	Filled                    // give the file system in slot Tree what Target has
+)
+
 func (p Point) String() string {
 	switch p {
+	case Linked:
+		return "linked"
+	case Checked:
+		return "checked"
+	case Filled:
+		return "filled"
 	case Grouped:
 		return "grouped"
 	case Born:

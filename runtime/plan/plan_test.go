@@ -85,6 +85,9 @@ func TestCompileRefuses(t *testing.T) {
 		{"memory flags", memory("MPOL_BIND", "0", "MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"), "exclude"},
 		{"memory flag of another", memory("MPOL_INTERLEAVE", "0", "MPOL_F_NUMA_BALANCING"), "MPOL_BIND"},
 		{"memory flag of none", memory("MPOL_LOCAL", "", "MPOL_F_STATIC_NODES"), "takes none"},
+		{"tmpcopyup of a bind", func(s *specs.Spec) { s.Mounts[0].Options = []string{"rbind", "tmpcopyup"}; s.Mounts[0].Source = "/x" }, "mounts[0].options"},
+		{"inside proc", func(s *specs.Spec) { s.Mounts[1].Destination = "/./proc/../proc/sys" }, "mounts[1].destination"},
+		{"other on proc", func(s *specs.Spec) { s.Mounts[1].Destination = "proc" }, "mounts[1].type"},
 		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
@@ -210,7 +213,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		p, err := Compile(&s, nil, goldenFacts())
 		if err != nil {
-			if errors.Is(err, fault.Internal) || strings.Contains(err.Error(), "verify plan") && !strings.Contains(err.Error(), "NUL") {
+			if errors.Is(err, fault.Internal) || strings.Contains(err.Error(), "verify plan") && !strings.Contains(err.Error(), "NUL") && !errors.Is(err, fault.TooLarge) {
 				t.Errorf("a specification led to a broken plan: %v", err)
 			}
 			return
@@ -220,6 +223,20 @@ func FuzzCompile(f *testing.F) {
 			t.Errorf("the last step is %s", last)
 		}
 	})
+}
+
+// What a call cannot skip over is refused, and not cut to eight bits.
+func TestTooDeep(t *testing.T) {
+	s := readSpec(t, "default.json")
+	s.Mounts[0].Destination = strings.Repeat("/d", 70)
+	if _, err := Compile(s, nil, goldenFacts()); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("deep destination: %v", err)
+	}
+	p := readSpec(t, "default.json").Process
+	p.Env = []string{"PATH=" + strings.Repeat("/bin:", 200)}
+	if _, err := Join(p, JoinFacts{Facts: goldenFacts()}); !errors.Is(err, fault.TooLarge) {
+		t.Errorf("long PATH: %v", err)
+	}
 }
 
 // The slots are descriptors up to 127: what cannot be is refused by its name.

@@ -165,11 +165,7 @@ func (s WaitFor) String() string { return "wait for the parent: " + s.Point.Stri
 
 // Calls implements Step.
 func (s WaitFor) Calls() []Call {
-	b := []byte{byte(s.Point)}
-	return []Call{
-		call(unix.SYS_WRITE, "write", slot(Sync), shaped(b, Quoted), num(1)).must(1),
-		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
-	}
+	return wait(s.Point)
 }
 
 // AwaitStart waits on a FIFO until somebody writes to it. The FIFO stays open
@@ -391,6 +387,36 @@ func (Pivot) Calls() []Call {
 		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
 		call(unix.SYS_PIVOT_ROOT, "pivot_root", text("."), text(".")),
 		call(unix.SYS_UMOUNT2, "umount2", text("."), flags(unix.MNT_DETACH, "MNT_DETACH")),
+		call(unix.SYS_CHDIR, "chdir", text("/")),
+	}
+}
+
+// CoverOld takes a mount of the machine's tree away, or where it is locked
+// puts an empty one over it.
+type CoverOld struct{ Path string }
+
+func (s CoverOld) String() string { return "take away the machine's " + s.Path }
+
+// Calls implements Step. All mounts are slaves by now: nobody else notices.
+func (s CoverOld) Calls() []Call {
+	return []Call{
+		call(unix.SYS_UMOUNT2, "umount2", text(s.Path), flags(unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW, "MNT_DETACH|NOFOLLOW")).ok(unix.EINVAL, unix.EPERM).skip(1),
+		call(unix.SYS_MOUNT, "mount", text("tmpfs"), text(s.Path), text("tmpfs"), num(0), null()).ok(unix.ENOENT),
+	}
+}
+
+// MoveRoot puts the root tree over the machine's root and goes there. Unlike
+// Pivot it leaves the old root below: who may chroot(2) can get at it.
+type MoveRoot struct{}
+
+func (MoveRoot) String() string { return "move the root to / and go there, without pivot" }
+
+// Calls implements Step.
+func (MoveRoot) Calls() []Call {
+	return []Call{
+		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
+		call(unix.SYS_MOUNT, "mount", text("."), text("/"), null(), flags(unix.MS_MOVE, "MS_MOVE"), null()),
+		call(unix.SYS_CHROOT, "chroot", text(".")),
 		call(unix.SYS_CHDIR, "chdir", text("/")),
 	}
 }

@@ -2,6 +2,8 @@ package plan
 
 import (
 	"encoding/binary"
+	"path"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -22,6 +24,8 @@ type Mount struct {
 	// Locked: the tree is copied into another user namespace, where what the
 	// host has set cannot be taken away.
 	Locked bool
+	// TakeMode: it gets the mode of the directory that it covers.
+	TakeMode bool
 	// Have is the slot of a tree that Bring made; 0: the step makes its own.
 	Have Slot
 }
@@ -50,13 +54,68 @@ func (s Mount) Calls() []Call {
 		tree = Tree
 		cs = s.tree(tree)
 	}
-	how := uint64(inRoot)
 	if s.Plain {
-		how = noLinks
+		cs = append(cs, resolve(Root, s.To, s.IsDir, noLinks, Temp, Target)...)
+		if s.Bind {
+			cs = append(cs, wait(Checked)...)
+		}
+	} else {
+		cs = append(cs, s.target()...)
 	}
-	cs = append(cs, resolve(Root, s.To, s.IsDir, how, Temp, Target)...)
 	return append(cs, attach(tree, Target))
 }
+
+// target opens the place of the mount in slot Target, and fills the mount from
+// it if that is asked for. Without links on the way that needs nobody: what is
+// missing is made, directories 0755. A link may lead to where nothing may be
+// mounted, or to nothing: then the parent makes the target, and looks at what
+// the child has opened.
+func (s Mount) target() []Call {
+	var fill []Call
+	if s.Fills() {
+		fill = wait(Filled)
+		if s.Flags.Set&unix.MOUNT_ATTR_RDONLY != 0 {
+			fill = append(fill, setattr(Tree, false, unix.MOUNT_ATTR_RDONLY, 0, 0))
+		}
+	}
+	rel := strings.TrimPrefix(path.Clean("/"+s.To), "/")
+	links := append(wait(Linked), openat2(Root, rel, unix.O_PATH, 0, inRoot).into(Target))
+	links = append(links, wait(Checked)...)
+	create := createPlain(rel, s.IsDir, len(links)+len(fill))
+	first := openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ELOOP).skip(len(create) + len(links))
+	cs := append([]Call{first}, create...)
+	return append(append(cs, links...), fill...)
+}
+
+// createPlain makes a target that is missing, on a way without links, and
+// opens it; then it skips the next calls. With a link on the way it falls
+// through to them.
+func createPlain(rel string, isDir bool, skip int) []Call {
+	parts := strings.Split(rel, "/")
+	last := parts[len(parts)-1]
+	var cs []Call
+	parent := Root
+	for i, name := range parts[:len(parts)-1] {
+		prefix := strings.Join(parts[:i+1], "/")
+		rest := 4*(len(parts)-2-i) + 2 // calls until the link's turn
+		open := openat2(Root, prefix, unix.O_PATH|unix.O_DIRECTORY, 0, noLinks).into(Temp)
+		cs = append(cs,
+			open.ok(unix.ENOENT, unix.ELOOP).skip(3),
+			mkdirat(parent, name, 0o755).ok(unix.EEXIST),
+			open.ok(unix.ELOOP).skip(1),
+			jump(rest))
+		parent = Temp
+	}
+	if isDir {
+		cs = append(cs, mkdirat(parent, last, 0o755).ok(unix.EEXIST))
+	} else {
+		cs = append(cs, mknodat(parent, last, unix.S_IFREG|0o644, 0).ok(unix.EEXIST))
+	}
+	return append(cs, openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ELOOP).skip(skip))
+}
+
+// Fills says whether the mount takes something of what it covers.
+func (s Mount) Fills() bool { return s.TakeMode || s.Flags.CopyUp }
 
 // Bring makes the tree of a mount ahead of its time, in slot Mount.Have: while
 // the child has the right to map its owners, or is still the user who can
@@ -78,6 +137,9 @@ func (s Mount) tree(into Slot) []Call {
 	} else {
 		n := s.New
 		n.Into = into
+		if s.Fills() { // read-only once it is filled
+			n.Attr &^= unix.MOUNT_ATTR_RDONLY
+		}
 		cs = append(cs, newMount(n)...)
 	}
 	if s.Users != 0 {
