@@ -5,6 +5,7 @@
 //	BootID              numbers from an earlier boot mean nothing
 //	LastCap             capabilities this kernel has
 //	Caps                capabilities we have
+//	SELinux             labels mean something
 //	FileLimit           descriptors we could have open
 //	Random              bytes for identifiers
 //	LowerAppend         overlay takes its layers one by one

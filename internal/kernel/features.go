@@ -32,6 +32,12 @@ func Caps() uint64 {
 	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
 }
 
+// SELinux says whether the machine has it, enforcing or not.
+func SELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
+}
+
 // FileLimit is our hard limit of open descriptors, 0 if the kernel does not say.
 func FileLimit() uint64 {
 	var l unix.Rlimit

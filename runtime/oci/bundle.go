@@ -129,6 +129,7 @@ func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 		Preserve: len(req.Preserve), AwaitStart: !req.Start, NoKeyring: req.NoKeyring,
 		ParentAt: parentPoints(b.Spec),
 	}
+	f.SELinux = b.Spec.Linux.MountLabel != "" && kernel.SELinux()
 	f.Doors, f.IntoCgroup = doors(m)
 	if len(f.Doors) > 0 { // the parent makes them meanwhile
 		f.ParentAt = append([]plan.Point{plan.Grouped}, f.ParentAt...)

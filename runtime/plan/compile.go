@@ -50,6 +50,8 @@ type Facts struct {
 	// container must not find uncovered below its root then.
 	NoPivot bool
 	Bare    []string
+	// SELinux: the machine has it, so that labels mean something.
+	SELinux bool
 	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).
 	LowerAppend bool
 }
@@ -113,34 +115,6 @@ func (c *compiler) phase(name string, steps ...Step) {
 	if len(steps) > 0 {
 		c.plan.Phases = append(c.plan.Phases, Phase{name, steps})
 	}
-}
-
-func (c *compiler) checkSpec() error {
-	s := c.spec
-	switch {
-	case s.Linux == nil:
-		return fault.New(fault.Invalid, "linux: missing; this runtime makes Linux containers")
-	case s.Process == nil:
-		return fault.New(fault.Invalid, "process: missing; nothing to run")
-	case s.Root == nil || s.Root.Path == "":
-		return fault.New(fault.Invalid, "root.path: missing")
-	}
-	if s.Process.ExecCPUAffinity != nil { // for later; wrong already now
-		if _, err := enterOn(s.Process.ExecCPUAffinity, nil); err != nil {
-			return err
-		}
-	}
-	return checkProcess(s.Process)
-}
-
-func checkProcess(p *specs.Process) error {
-	switch {
-	case len(p.Args) == 0 || p.Args[0] == "":
-		return fault.New(fault.Invalid, "process.args: must name a program")
-	case !strings.HasPrefix(p.Cwd, "/"):
-		return fault.New(fault.Invalid, "process.cwd: %q is not an absolute path", p.Cwd)
-	}
-	return nil
 }
 
 // namespaceFlag maps the specification's words to clone flags.

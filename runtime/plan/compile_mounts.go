@@ -42,6 +42,9 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 		return c.cgroupSteps(dest, f)
 	}
 	step := newMountStep(dest, m, f)
+	if c.labelled(m.Type) {
+		step.New.Data = append(step.New.Data, "context="+c.spec.Linux.MountLabel)
+	}
 	step.Users = c.brought[i].Users
 	step.TakeMode = m.Type == "tmpfs" && !slices.ContainsFunc(f.Data, func(o string) bool { return strings.HasPrefix(o, "mode=") })
 	return []Step{step}, nil
@@ -153,7 +156,7 @@ func (c *compiler) phaseDevices() error {
 	}
 	for _, d := range defaultDevices {
 		if !named[d.path] {
-			steps = append(steps, c.node(d.path, unix.S_IFCHR|0o666, d.major, d.minor, 0, 0))
+			steps = append(steps, c.node(d.path, unix.S_IFCHR|0o666, unix.Mkdev(d.major, d.minor), 0, 0))
 		}
 	}
 	for _, l := range defaultLinks {
@@ -194,7 +197,10 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 	if d.GID != nil {
 		gid = *d.GID
 	}
-	major, minor := uint32(d.Major), uint32(d.Minor)
+	dev, err := devNumber(at, d)
+	if err != nil {
+		return nil, err
+	}
 	switch d.Type {
 	case "c", "u":
 		mode |= unix.S_IFCHR
@@ -202,20 +208,19 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 		mode |= unix.S_IFBLK
 	case "p":
 		mode |= unix.S_IFIFO
-		major, minor = 0, 0 // the specification: to be ignored
 	default:
 		return nil, fault.New(fault.Invalid, "%s.type: unknown device type %q; c, u, b and p are known", at, d.Type)
 	}
-	return c.node(p, mode, major, minor, uid, gid), nil
+	return c.node(p, mode, dev, uid, gid), nil
 }
 
 // node makes a device; where a user namespace forbids mknod(2) the host's own
 // node is bound instead.
-func (c *compiler) node(p string, mode uint64, major, minor, uid, gid uint32) Step {
+func (c *compiler) node(p string, mode, dev uint64, uid, gid uint32) Step {
 	if mode&unix.S_IFMT != unix.S_IFIFO && c.inUserns() {
 		return Mount{Bind: true, Source: p, To: p}
 	}
-	return MakeNode{Path: p, Mode: mode, Dev: unix.Mkdev(major, minor), UID: uid, GID: gid}
+	return MakeNode{Path: p, Mode: mode, Dev: dev, UID: uid, GID: gid}
 }
 
 func (c *compiler) inUserns() bool {

@@ -15,12 +15,12 @@ import (
 )
 
 func (c *compiler) phaseIdentity() error {
+	if err := c.checkNames(); err != nil {
+		return err
+	}
 	s := c.spec
 	var steps []Step
 	if s.Hostname != "" || s.Domainname != "" {
-		if !c.hasNamespace(specs.UTSNamespace) {
-			return fault.New(fault.Invalid, "hostname: needs a uts namespace of its own; without one it would rename the host")
-		}
 		steps = append(steps, Hostname{s.Hostname, s.Domainname})
 	}
 	if c.newNS&unix.CLONE_NEWNET != 0 {

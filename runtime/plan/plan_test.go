@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -88,6 +89,27 @@ func TestCompileRefuses(t *testing.T) {
 		{"tmpcopyup of a bind", func(s *specs.Spec) { s.Mounts[0].Options = []string{"rbind", "tmpcopyup"}; s.Mounts[0].Source = "/x" }, "mounts[0].options"},
 		{"inside proc", func(s *specs.Spec) { s.Mounts[1].Destination = "/./proc/../proc/sys" }, "mounts[1].destination"},
 		{"other on proc", func(s *specs.Spec) { s.Mounts[1].Destination = "proc" }, "mounts[1].type"},
+		{"long name", func(s *specs.Spec) { s.Hostname = strings.Repeat("x", 65) }, "hostname"},
+		{"domain of the host", func(s *specs.Spec) {
+			s.Hostname, s.Domainname = "", "x"
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+		}, "domainname"},
+		{"offsets of nothing", func(s *specs.Spec) { s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Secs: 1}} }, "linux.timeOffsets"},
+		{"offset of a clock", func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"wall": {Secs: 1}}
+		}, `linux.timeOffsets["wall"]`},
+		{"offset of a second", func(s *specs.Spec) {
+			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.TimeNamespace})
+			s.Linux.TimeOffsets = map[string]specs.LinuxTimeOffset{"boottime": {Nanosecs: 1e9}}
+		}, "nanosecs"},
+		{"relative hook", func(s *specs.Spec) { s.Hooks = &specs.Hooks{CreateContainer: []specs.Hook{{Path: "/x"}, {Path: "x"}}} }, "hooks.createContainer[1].path"},
+		{"hook without time", func(s *specs.Spec) { s.Hooks = &specs.Hooks{Poststop: []specs.Hook{{Path: "/x", Timeout: new(int)}}} }, "hooks.poststop[0].timeout"},
+		{"oom score", func(s *specs.Spec) { n := 1001; s.Process.OOMScoreAdj = &n }, "process.oomScoreAdj"},
+		{"device number", func(s *specs.Spec) {
+			s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "c", Major: 1 << 32}}
+		}, "linux.devices[0].major"},
+		{"negative device", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "b", Minor: -1}} }, "linux.devices[0].minor"},
 		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
@@ -104,6 +126,14 @@ func TestCompileRefuses(t *testing.T) {
 				t.Errorf("got %v, want an invalid %q", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestNoResctrl(t *testing.T) {
+	s := readSpec(t, "default.json")
+	s.Linux.IntelRdt = &specs.LinuxIntelRdt{}
+	if _, err := Compile(s, nil, goldenFacts()); !errors.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "linux.intelRdt") {
+		t.Error(err)
 	}
 }
 
@@ -223,6 +253,35 @@ func FuzzCompile(f *testing.F) {
 			t.Errorf("the last step is %s", last)
 		}
 	})
+}
+
+// Labels of mounts mean nothing without SELinux, and are not for what the
+// kernel labels by itself.
+func TestMountLabel(t *testing.T) {
+	s := readSpec(t, "default.json")
+	s.Linux.MountLabel = "system_u:object_r:x:s0:c1,c2"
+	for _, selinux := range []bool{false, true} {
+		f := goldenFacts()
+		f.SELinux = selinux
+		p, err := Compile(s, nil, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var with []string
+		for i := range p.Steps() {
+			step, _ := p.At(i)
+			if m, ok := step.(Mount); ok && slices.Contains(m.New.Data, "context="+s.Linux.MountLabel) {
+				with = append(with, m.To)
+			}
+		}
+		want := ""
+		if selinux {
+			want = "/dev /dev/pts /dev/shm"
+		}
+		if got := strings.Join(with, " "); got != want {
+			t.Errorf("SELinux %t: %q have the label, want %q", selinux, got, want)
+		}
+	}
 }
 
 // What a call cannot skip over is refused, and not cut to eight bits.
