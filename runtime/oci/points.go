@@ -36,7 +36,10 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		if err := raiseLimits(child.Pid, c.spec.Process.Rlimits); err != nil {
 			return err
 		}
-		return writeMaps(child.Pid, c.spec)
+		if err := writeMaps(child.Pid, c.spec); err != nil {
+			return err
+		}
+		return moveDevices(child.Pid, c.spec.Linux)
 	case plan.Rooted:
 		return c.rooted(ctx, child)
 	case plan.Linked:

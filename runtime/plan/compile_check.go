@@ -25,7 +25,7 @@ func (c *compiler) checkSpec() error {
 	case s.Linux.IntelRdt != nil:
 		return fault.New(fault.Unsupported, "linux.intelRdt: resctrl groups are not supported by this version")
 	}
-	for _, check := range []func() error{c.checkOffsets, c.checkHooks} {
+	for _, check := range []func() error{c.checkOffsets, c.checkHooks, c.checkNetDevices} {
 		if err := check(); err != nil {
 			return err
 		}
@@ -149,4 +149,40 @@ func devNumber(at string, d *specs.LinuxDevice) (uint64, error) {
 		return 0, err
 	}
 	return unix.Mkdev(uint32(d.Major), uint32(d.Minor)), nil
+}
+
+// checkNetDevices: a device keeps its name, or gets one that nobody else has.
+func (c *compiler) checkNetDevices() error {
+	devices := c.spec.Linux.NetDevices
+	if len(devices) == 0 {
+		return nil
+	}
+	if !c.hasNamespace(specs.NetworkNamespace) {
+		return fault.New(fault.Invalid, "linux.netDevices: needs a network namespace of its own; without one there is nowhere to move to")
+	}
+	taken := map[string]string{}
+	for name, d := range devices {
+		at := "linux.netDevices[" + strconv.Quote(name) + "]"
+		to := d.Name
+		if to == "" {
+			to = name
+		}
+		switch other, twice := taken[to]; {
+		case !validDevice(name):
+			return fault.New(fault.Invalid, "%s: not a name of a network device", at)
+		case !validDevice(to):
+			return fault.New(fault.Invalid, "%s.name: %q is not a name of a network device", at, to)
+		case to == "lo":
+			return fault.New(fault.Invalid, "%s: lo is in every network namespace", at)
+		case twice:
+			return fault.New(fault.Invalid, "%s.name: %q is the name of %q, too", at, to, other)
+		}
+		taken[to] = name
+	}
+	return nil
+}
+
+// validDevice is the kernel's dev_valid_name.
+func validDevice(name string) bool {
+	return name != "" && len(name) < unix.IFNAMSIZ && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r\x00%")
 }

@@ -110,6 +110,14 @@ func TestCompileRefuses(t *testing.T) {
 			s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "c", Major: 1 << 32}}
 		}, "linux.devices[0].major"},
 		{"negative device", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "b", Minor: -1}} }, "linux.devices[0].minor"},
+		{"devices to nowhere", func(s *specs.Spec) {
+			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}, {Type: specs.UTSNamespace}}
+			s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {}}
+		}, "linux.netDevices"},
+		{"device name", devices("a/b", ""), `linux.netDevices["a/b"]`},
+		{"new device name", devices("eth0", "sixteen.letters."), `linux.netDevices["eth0"].name`},
+		{"device lo", devices("eth0", "lo"), "lo is in every"},
+		{"device twice", devices("eth0", "x", "x", ""), "too"},
 		{"NUL in arguments", func(s *specs.Spec) { s.Process.Args = []string{"a\x00b"} }, "NUL"},
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
@@ -134,6 +142,15 @@ func TestNoResctrl(t *testing.T) {
 	s.Linux.IntelRdt = &specs.LinuxIntelRdt{}
 	if _, err := Compile(s, nil, goldenFacts()); !errors.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "linux.intelRdt") {
 		t.Error(err)
+	}
+}
+
+func devices(pairs ...string) func(*specs.Spec) {
+	return func(s *specs.Spec) {
+		s.Linux.NetDevices = map[string]specs.LinuxNetDevice{}
+		for i := 0; i < len(pairs); i += 2 {
+			s.Linux.NetDevices[pairs[i]] = specs.LinuxNetDevice{Name: pairs[i+1]}
+		}
 	}
 }
 
