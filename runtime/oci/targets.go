@@ -77,6 +77,9 @@ func makeTarget(child *launch.Process) error {
 // covers it decides what programs and we read there. What is bound onto /proc
 // must be one.
 func checkTarget(child *launch.Process) error {
+	if node, ok := child.Step().(plan.MakeNode); ok {
+		return checkNode(child, node)
+	}
 	m, err := mountOf(child)
 	if err != nil {
 		return err
@@ -96,6 +99,24 @@ func checkTarget(child *launch.Process) error {
 		err = fault.New(fault.Invalid, "mount on %s: a link leads it into /proc", m.To)
 	}
 	return err
+}
+
+// checkNode compares what is in the place of a device that was to be made.
+func checkNode(child *launch.Process, node plan.MakeNode) error {
+	f, err := fetch(child, plan.Temp)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return os.NewSyscallError("fstat", err)
+	}
+	const kind = unix.S_IFMT
+	if uint64(st.Mode)&kind != node.Mode&kind || node.Mode&kind != unix.S_IFIFO && uint64(st.Rdev) != node.Dev {
+		return fault.New(fault.Invalid, "linux.devices: there is another file at %s", node.Path)
+	}
+	return nil
 }
 
 func onProc(child *launch.Process, s plan.Slot) (bool, error) {

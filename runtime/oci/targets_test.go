@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // link makes a link in the root file system.
@@ -216,4 +217,31 @@ func TestTmpCopyUpTooLarge(t *testing.T) {
 	p.mount(specs.Mount{Destination: "/full", Type: "tmpfs", Source: "tmpfs", Options: []string{"tmpcopyup", "size=64k"}})
 	_, _, err := p.run()
 	wantError(t, err, "/full", "file", "no space left")
+}
+
+// A device that is there already is fine, another file in its place is not.
+func TestDeviceInTheWay(t *testing.T) {
+	p := newPod(t, "stat -c '%F %t:%T' /there /pipe /twice; rm /there /pipe /twice")
+	for name, dev := range map[string]uint64{"there": unix.Mkdev(1, 7), "pipe": 0} {
+		mode := uint32(unix.S_IFCHR)
+		if dev == 0 {
+			mode = unix.S_IFIFO
+		}
+		if err := unix.Mknod(p.rootfs(name), mode|0o666, int(dev)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	full := specs.LinuxDevice{Path: "/there", Type: "c", Major: 1, Minor: 7}
+	again := specs.LinuxDevice{Path: "/twice", Type: "u", Major: 1, Minor: 7}
+	p.spec.Linux.Devices = []specs.LinuxDevice{full, {Path: "/pipe", Type: "p", Major: 3, Minor: 4}, again, again}
+	if got, want := p.says(), "character special file 1:7\nfifo 0:0\ncharacter special file 1:7\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	p.write("there", "text", 0o644)
+	_, _, err := p.run()
+	wantError(t, err, "linux.devices", "/there")
+	p.spec.Linux.Devices = []specs.LinuxDevice{{Path: "/x/there", Type: "c", Major: 1, Minor: 8}}
+	p.link("/dev/zero", "x/there")
+	_, _, err = p.run()
+	wantError(t, err, "linux.devices", "/x/there")
 }

@@ -211,7 +211,12 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 	default:
 		return nil, fault.New(fault.Invalid, "%s.type: unknown device type %q; c, u, b and p are known", at, d.Type)
 	}
-	return c.node(p, mode, dev, uid, gid), nil
+	s := c.node(p, mode, dev, uid, gid)
+	if node, ok := s.(MakeNode); ok {
+		node.Check = true // config-linux.md: another file there is an error
+		return node, nil
+	}
+	return s, nil
 }
 
 // node makes a device; where a user namespace forbids mknod(2) the host's own

@@ -57,7 +57,7 @@ const (
 // says which mount it is.
 const (
 	Linked  Point = iota + 16 // make the target: there are links on the way to it
-	Checked                   // look where the target in slot Target lies
+	Checked                   // look at what is in slot Target, or of a device in Temp
 	Filled                    // give the file system in slot Tree what Target has
 )
 

@@ -267,6 +267,8 @@ type MakeNode struct {
 	Mode     uint64 // type and permission bits
 	Dev      uint64
 	UID, GID uint32
+	// Check has the parent compare what is there already; it is in slot Temp.
+	Check bool
 }
 
 func (s MakeNode) String() string {
@@ -280,7 +282,13 @@ func (s MakeNode) String() string {
 func (s MakeNode) Calls() []Call {
 	dir, name := path.Split(s.Path)
 	cs := resolve(Root, dir, true, inRoot, Temp, Target)
-	cs = append(cs, mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST))
+	make := mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST)
+	if s.Check {
+		old := append([]Call{openat2(Target, name, unix.O_PATH|unix.O_NOFOLLOW, 0, beneath).into(Temp)}, wait(Checked)...)
+		cs = append(append(cs, make.skip(len(old))), old...)
+	} else {
+		cs = append(cs, make)
+	}
 	if s.UID|s.GID != 0 {
 		cs = append(cs, call(unix.SYS_FCHOWNAT, "fchownat", slot(Target), text(name), num(uint64(s.UID)), num(uint64(s.GID)), flags(unix.AT_SYMLINK_NOFOLLOW, "NOFOLLOW")))
 	}
