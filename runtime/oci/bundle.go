@@ -111,11 +111,12 @@ func checkSpec(path string, s *specs.Spec) error {
 	switch {
 	case s.Root == nil || s.Root.Path == "":
 		return fault.New(fault.Invalid, "%s: root.path: missing", path)
-	case s.Process == nil:
-		return fault.New(fault.Invalid, "%s: process: missing; nothing to run", path)
+	case s.Process == nil: // enough for create; start refuses
+		s.Process = &specs.Process{Cwd: "/"}
 	case len(s.Process.Args) == 0:
 		return fault.New(fault.Invalid, "%s: process.args: must name a program", path)
-	case s.Linux == nil:
+	}
+	if s.Linux == nil {
 		return fault.New(fault.Invalid, "%s: linux: missing; this runtime makes Linux containers", path)
 	}
 	return nil

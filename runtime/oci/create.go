@@ -220,7 +220,7 @@ func (c *creation) announce() {
 			Bundle: c.req.Bundle.Dir, Annotations: c.spec.Annotations,
 		},
 		Rootfs: c.req.Bundle.Root, Created: time.Now().UTC(), Owner: owner(), Cgroups: c.cg.Paths(),
-		Program: c.spec.Process.Args[0], Hooks: c.spec.Hooks != nil,
+		Program: programOf(c.spec.Process), Hooks: c.spec.Hooks != nil,
 	}
 }
 

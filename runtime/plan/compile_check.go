@@ -35,8 +35,15 @@ func (c *compiler) checkSpec() error {
 			return err
 		}
 	}
+	if c.noProcess() {
+		return nil
+	}
 	return checkProcess(s.Process)
 }
+
+// noProcess: a container can be created without a process, runtime.md,
+// "Create". It waits for a start that is going to be refused.
+func (c *compiler) noProcess() bool { return len(c.spec.Process.Args) == 0 && c.facts.AwaitStart }
 
 func checkProcess(p *specs.Process) error {
 	switch {

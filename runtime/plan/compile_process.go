@@ -297,10 +297,11 @@ func (c *compiler) readySteps(p *specs.Process, makeCwd bool) ([]Step, error) {
 		OnlyFDs{First: 3 + f.Preserve, Start: f.AwaitStart},
 		Umask{0o022},
 		Chdir{p.Cwd, makeCwd},
-		FindExecutable{p.Args[0], Executables(p)},
-		Umask{umask},
 	}
-	steps = append(steps, limits...)
+	if len(p.Args) > 0 {
+		steps = append(steps, FindExecutable{p.Args[0], Executables(p)})
+	}
+	steps = append(append(steps, Umask{umask}), limits...)
 	// Before the parent's answer: once it has given that, it may end at any
 	// moment. While we wait for it, its death is the end of what we read.
 	return append(steps, DieWithParent{Off: true}), nil
@@ -447,5 +448,8 @@ func (c *compiler) phaseExec() error {
 }
 
 func execStep(p *specs.Process) Step {
+	if len(p.Args) == 0 {
+		return Exec{}
+	}
 	return Exec{Paths: Executables(p), Args: p.Args, Env: p.Env}
 }

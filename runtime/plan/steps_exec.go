@@ -400,6 +400,9 @@ type Exec struct {
 }
 
 func (s Exec) String() string {
+	if len(s.Paths) == 0 {
+		return "nothing: there is no process"
+	}
 	words := make([]string, len(s.Args))
 	for i, a := range s.Args {
 		words[i] = a
@@ -420,7 +423,7 @@ func (s Exec) Calls() []Call {
 		}
 		cs = append(cs, c)
 	}
-	if len(s.Paths) > 1 {
+	if len(s.Paths) != 1 {
 		cs = append(cs, fail(unix.ENOENT))
 	}
 	return cs
