@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/plan"
 )
@@ -56,4 +59,25 @@ func unescape(s string) string {
 		s = s[1:]
 	}
 	return b.String()
+}
+
+// checkMountNamespace refuses to join the mount namespace that we are in: what
+// is mounted for the container would be mounted on the machine.
+func checkMountNamespace(l *specs.Linux) error {
+	for i, n := range l.Namespaces {
+		if n.Type != specs.MountNamespace || n.Path == "" {
+			continue
+		}
+		var ours, theirs unix.Stat_t
+		if err := unix.Stat("/proc/self/ns/mnt", &ours); err != nil {
+			return &os.PathError{Op: "stat", Path: "/proc/self/ns/mnt", Err: err}
+		}
+		if err := unix.Stat(n.Path, &theirs); err != nil {
+			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s: %w", i, n.Path, err)
+		}
+		if ours.Dev == theirs.Dev && ours.Ino == theirs.Ino {
+			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
+		}
+	}
+	return nil
 }

@@ -82,7 +82,8 @@ type compiler struct {
 	maps    []Input       // user namespaces that only have a map
 	high    Slot          // next one that only the child fills
 
-	entered bool      // the groups, by enterLate
+	dropped bool      // the caller's groups, by DropGroups
+	entered bool      // the cgroups, by enterLate
 	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
 
@@ -148,6 +149,8 @@ func (c *compiler) namespaces() error {
 		switch {
 		case flag == 0:
 			return fault.New(fault.Invalid, "%s.type: unknown namespace %q", at, ns.Type)
+		case ns.Path != "" && !strings.HasPrefix(ns.Path, "/"):
+			return fault.New(fault.Invalid, "%s.path: %q is not an absolute path", at, ns.Path)
 		case seen&flag != 0:
 			return fault.New(fault.Invalid, "%s.type: %q stands there twice", at, ns.Type)
 		}
@@ -158,10 +161,10 @@ func (c *compiler) namespaces() error {
 		}
 		c.joins = append(c.joins, join{c.take(), flag, ns.Path})
 	}
-	if seen&unix.CLONE_NEWNS == 0 {
-		return fault.New(fault.Invalid, "linux.namespaces: a container needs a mount namespace of its own")
-	}
 	c.clone()
+	if seen&unix.CLONE_NEWNS == 0 {
+		return c.checkUnmounted()
+	}
 	return nil
 }
 
@@ -248,7 +251,9 @@ func (c *compiler) phaseJoin() error {
 
 // becomeMapped goes into a user namespace: new or joined.
 func (c *compiler) becomeMapped() []Step {
-	steps := append(c.bringSteps(true), joinSteps(c.joins)...)
+	c.dropped = true
+	steps := append(c.bringSteps(true), DropGroups{})
+	steps = append(steps, joinSteps(c.joins)...)
 	if ns := c.newNS &^ unix.CLONE_NEWCGROUP; ns != 0 {
 		steps = append(steps, Unshare{ns})
 	}
@@ -365,7 +370,13 @@ func (c *compiler) phaseRootfs() error {
 			prop = unix.MS_SHARED
 		}
 	}
-	steps := []Step{Propagation{prop}}
+	var steps []Step
+	switch {
+	case c.ownMounts():
+		steps = append(steps, Propagation{prop})
+	case c.spec.Linux.RootfsPropagation != "":
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: needs a mount namespace of the container's own")
+	}
 	root, err := c.rootSteps()
 	if err != nil {
 		return err
@@ -374,8 +385,16 @@ func (c *compiler) phaseRootfs() error {
 	return nil
 }
 
+// ownMounts says whether the mount namespace is made for the container. In
+// another one nothing is changed that is not below the root, and the root is
+// entered by chroot(2): pivot_root(2) would take it from everybody there.
+func (c *compiler) ownMounts() bool { return c.newNS&unix.CLONE_NEWNS != 0 }
+
 func (c *compiler) rootSteps() ([]Step, error) {
 	at := c.facts.RootPath
+	if !c.hasNamespace(specs.MountNamespace) {
+		return []Step{OpenRoot{at}}, nil
+	}
 	var hide []Step
 	if len(c.spec.Linux.MaskedPaths) > 0 {
 		hide = []Step{OpenNull{at}}

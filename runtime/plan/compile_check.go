@@ -193,3 +193,25 @@ func (c *compiler) checkNetDevices() error {
 func validDevice(name string) bool {
 	return name != "" && len(name) < unix.IFNAMSIZ && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r\x00%")
 }
+
+// checkUnmounted: without a mount namespace everything that is mounted would
+// be mounted on the machine.
+func (c *compiler) checkUnmounted() error {
+	s := c.spec
+	for _, w := range []struct {
+		field string
+		there bool
+	}{
+		{"mounts", len(s.Mounts) > 0},
+		{"linux.maskedPaths", len(s.Linux.MaskedPaths) > 0},
+		{"linux.readonlyPaths", len(s.Linux.ReadonlyPaths) > 0},
+		{"root.readonly", s.Root.Readonly},
+		{"process.terminal", s.Process.Terminal},
+		{"root.path with mounts of its own", len(c.root) > 0},
+	} {
+		if w.there {
+			return fault.New(fault.Invalid, "%s: needs a mount namespace, and linux.namespaces has none", w.field)
+		}
+	}
+	return nil
+}

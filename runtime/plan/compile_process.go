@@ -128,12 +128,15 @@ func (c *compiler) phasePivot() error {
 	if c.facts.parentAt(Rooted) {
 		steps = append(steps, WaitFor{Rooted})
 	}
-	if c.facts.NoPivot {
+	switch {
+	case !c.ownMounts():
+		steps = append(steps, ChangeRoot{})
+	case c.facts.NoPivot:
 		for _, p := range c.facts.Bare {
 			steps = append(steps, CoverOld{p})
 		}
 		steps = append(steps, MoveRoot{})
-	} else {
+	default:
 		steps = append(steps, Pivot{})
 	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
@@ -348,7 +351,7 @@ func (c *compiler) privilegeSteps(p *specs.Process, filter *seccomp.Filter) []St
 	if drop := capList(f.allCaps() &^ sets.bounding); len(drop) > 0 && p.Capabilities != nil {
 		steps = append(steps, DropBounding{drop})
 	}
-	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids})
+	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids, MayDeny: c.dropped && len(p.User.AdditionalGids) == 0})
 	if p.Cwd != "/" {
 		steps = append(steps, ChdirAgain{p.Cwd})
 	}

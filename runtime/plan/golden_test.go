@@ -54,6 +54,7 @@ func TestGolden(t *testing.T) {
 		{"created", "default.json", nil, func(f *Facts) { f.ParentAt = []Point{Rooted, Ready}; f.AwaitStart = true; f.Preserve = 2 }},
 		{"userns", "userns.json", nil, func(f *Facts) { f.ParentAt = []Point{Grouped, Born} }},
 		{"moved", "joined.json", nil, func(f *Facts) { f.NoPivot, f.Bare = true, []string{"/proc", "/sys"} }},
+		{"unmounted", "unmounted.json", nil, func(f *Facts) {}},
 		{"mapped", "mapped.json", nil, func(f *Facts) { f.ParentAt, f.AwaitStart, f.Doors = []Point{Born, Ready}, true, nil }},
 		{"joined", "joined.json", nil, func(f *Facts) { f.Cgroups = []CgroupView{{Dir: "/sys/fs/cgroup/c1"}}; f.Doors = nil }},
 	} {

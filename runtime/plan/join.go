@@ -89,6 +89,10 @@ func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) ([]Step, error) {
 	if adj := p.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
 	}
+	if f.Namespaces&unix.CLONE_NEWUSER != 0 {
+		c.dropped = true
+		steps = append(steps, DropGroups{})
+	}
 	if f.Namespaces != 0 {
 		steps = append(steps, JoinNamespaces{Pidfd, f.Namespaces, f.Who})
 	}

@@ -179,6 +179,17 @@ func (AwaitStart) Calls() []Call {
 	return []Call{call(unix.SYS_READ, "read", slot(Start), blob(make([]byte, 1), "buf"), num(1)).must(1)}
 }
 
+// DropGroups gives up the caller's groups while nothing can deny it: a user
+// namespace may.
+type DropGroups struct{}
+
+func (DropGroups) String() string { return "drop the caller's groups" }
+
+// Calls implements Step.
+func (DropGroups) Calls() []Call {
+	return []Call{call(unix.SYS_SETGROUPS, "setgroups", num(0), null())}
+}
+
 // BecomeRoot takes on uid and gid 0 of a new user namespace.
 type BecomeRoot struct{}
 
@@ -395,6 +406,31 @@ func (Pivot) Calls() []Call {
 		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
 		call(unix.SYS_PIVOT_ROOT, "pivot_root", text("."), text(".")),
 		call(unix.SYS_UMOUNT2, "umount2", text("."), flags(unix.MNT_DETACH, "MNT_DETACH")),
+		call(unix.SYS_CHDIR, "chdir", text("/")),
+	}
+}
+
+// OpenRoot takes the directory of the root as it is, for a container in the
+// runtime's own mount namespace.
+type OpenRoot struct{ Path string }
+
+func (s OpenRoot) String() string { return "root is directory " + s.Path + " of the machine" }
+
+// Calls implements Step.
+func (s OpenRoot) Calls() []Call {
+	return []Call{call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root)}
+}
+
+// ChangeRoot goes into the root in a mount namespace that others have, too.
+type ChangeRoot struct{}
+
+func (ChangeRoot) String() string { return "change the root; its mount namespace belongs to others" }
+
+// Calls implements Step.
+func (ChangeRoot) Calls() []Call {
+	return []Call{
+		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
+		call(unix.SYS_CHROOT, "chroot", text(".")),
 		call(unix.SYS_CHDIR, "chdir", text("/")),
 	}
 }

@@ -279,8 +279,9 @@ func (s DropBounding) Calls() []Call {
 type SetIDs struct {
 	UID, GID uint32
 	Groups   []uint32
-	// NoSetgroups: the user namespace denies setgroups(2) and no groups are asked for.
-	NoSetgroups bool
+	// MayDeny: the user namespace may deny setgroups(2). No groups are asked
+	// for, and DropGroups came before it.
+	MayDeny bool
 }
 
 func (s SetIDs) String() string {
@@ -291,14 +292,15 @@ func (s SetIDs) String() string {
 func (s SetIDs) Calls() []Call {
 	u, g := num(uint64(s.UID)), num(uint64(s.GID))
 	cs := []Call{prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, num(1))}
-	if !s.NoSetgroups {
-		b := make([]byte, 4*len(s.Groups))
-		for i, id := range s.Groups {
-			binary.NativeEndian.PutUint32(b[4*i:], id)
-		}
-		cs = append(cs, call(unix.SYS_SETGROUPS, "setgroups", num(uint64(len(s.Groups))), blob(b, fmt.Sprint(s.Groups))))
+	b := make([]byte, 4*len(s.Groups))
+	for i, id := range s.Groups {
+		binary.NativeEndian.PutUint32(b[4*i:], id)
 	}
-	return append(cs,
+	groups := call(unix.SYS_SETGROUPS, "setgroups", num(uint64(len(s.Groups))), blob(b, fmt.Sprint(s.Groups)))
+	if s.MayDeny {
+		groups = groups.ok(unix.EPERM)
+	}
+	return append(cs, groups,
 		call(unix.SYS_SETRESGID, "setresgid", g, g, g),
 		call(unix.SYS_SETRESUID, "setresuid", u, u, u),
 		call(unix.SYS_GETUID, "getuid").must(int64(s.UID)),
