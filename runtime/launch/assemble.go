@@ -36,7 +36,7 @@ type Program struct {
 	data []byte
 	refs []ref
 
-	shared map[*byte]int // offsets of shared arguments; few programs have one
+	shared map[*[16]byte]int // offsets of shared arguments; few programs have one
 }
 
 // ref is a pointer inside data: at offset at stands the address of offset to.
@@ -117,18 +117,18 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 
 // place puts the bytes of an argument, once if it is shared.
 func (pr *Program) place(a *plan.Arg) int {
-	if a.More == nil || !a.More.Shared {
+	if a.More == nil || a.More.Shared == nil {
 		return pr.put(a.Data)
 	}
-	at, known := pr.shared[&a.Data[0]]
+	at, known := pr.shared[a.More.Shared]
 	if known {
 		return at
 	}
 	if pr.shared == nil {
-		pr.shared = map[*byte]int{}
+		pr.shared = map[*[16]byte]int{}
 	}
 	at = pr.put(a.Data)
-	pr.shared[&a.Data[0]] = at
+	pr.shared[a.More.Shared] = at
 	return at
 }
 

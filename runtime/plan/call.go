@@ -54,9 +54,9 @@ type Arg struct {
 type More struct {
 	List []string // of Strings
 	Refs []Ref    // pointers to be patched into Data
-	// Shared: every argument with this very Data means one place, so that a
+	// Shared: all Bytes with the same pointer here are one place, so that a
 	// call can hand on what the kernel wrote for an earlier one.
-	Shared bool
+	Shared *[16]byte
 }
 
 // Form is how Explain prints an argument: words are made only when asked for,
@@ -105,8 +105,13 @@ func slot(s Slot) Arg                 { return Arg{Kind: InSlot, N: uint64(s)} }
 func octal(n uint64) Arg              { return Arg{Kind: Number, N: n, Form: Octal} }
 func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, Data: b, Form: f} }
 func blob(b []byte, show string) Arg  { return Arg{Kind: Bytes, Data: b, Show: show} }
-func shared(b []byte, show string) Arg {
-	return Arg{Kind: Bytes, Data: b, Show: show, More: &More{Shared: true}}
+func shared(at *[16]byte, show string) Arg {
+	a := blob(at[:], show)
+	if a.More == nil {
+		a.More = &More{}
+	}
+	a.More.Shared = at
+	return a
 }
 func null() Arg { return Arg{Show: "NULL"} }
 func cwd() Arg  { return Arg{N: uint64(atFDCWD), Show: "AT_FDCWD"} }

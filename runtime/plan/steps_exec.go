@@ -117,7 +117,7 @@ func (s MoreFDs) Calls() []Call {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint64(b, s.Hard)
 	binary.NativeEndian.PutUint64(b[8:], s.Hard)
-	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old[:], "old"))}
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old, "old"))}
 }
 
 // SameFDs gives the payload the limit of descriptors that MoreFDs found.
@@ -127,7 +127,7 @@ func (SameFDs) String() string { return "limit of descriptors as it was" }
 
 // Calls implements Step.
 func (s SameFDs) Calls() []Call {
-	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old[:], "old"), null())}
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old, "old"), null())}
 }
 
 // OnlyFDs closes every descriptor from First on, but those in the slots and,
