@@ -28,7 +28,7 @@ func declareMake(a *app, m *makeFlags) {
 	f := a.flags
 	f.StringVarP(&m.bundle, "bundle", "b", ".", "directory with config.json")
 	f.BoolVar(&m.noKeyring, "no-new-keyring", false, "keep the caller's session keyring")
-	f.BoolVar(&m.noPivot, "no-pivot", false, "not supported: the root is always entered by pivot_root")
+	f.BoolVar(&m.noPivot, "no-pivot", false, "enter the root without pivot_root, as an initramfs needs; confines less")
 	declareProcess(a, m)
 }
 
@@ -76,10 +76,7 @@ const maxPreserve = 1024
 
 // request builds what create and run ask of the runtime.
 func (m *makeFlags) request(a *app, id string) (oci.CreateRequest, error) {
-	req := oci.CreateRequest{ID: id, Stdio: stdio(), NoKeyring: m.noKeyring}
-	if m.noPivot {
-		return req, fault.New(fault.Unsupported, "--no-pivot: the root is always entered by pivot_root; a root file system on an initramfs is not supported")
-	}
+	req := oci.CreateRequest{ID: id, Stdio: stdio(), NoKeyring: m.noKeyring, NoPivot: m.noPivot}
 	var err error
 	if req.Bundle, err = oci.LoadBundle(m.bundle); err != nil {
 		return req, err

@@ -4,6 +4,9 @@
 //	StartTicks, Alive   a pid and its start time name one process for ever
 //	BootID              numbers from an earlier boot mean nothing
 //	LastCap             capabilities this kernel has
+//	Caps                capabilities we have
+//	SELinux             labels mean something
+//	FileLimit           descriptors we could have open
 //	Random              bytes for identifiers
 //	LowerAppend         overlay takes its layers one by one
 package kernel

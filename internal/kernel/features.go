@@ -22,6 +22,31 @@ var LastCap = sync.OnceValue(func() uint8 {
 	return uint8(n)
 })
 
+// Caps are our permitted capabilities, as bits; 0 if the kernel does not say.
+func Caps() uint64 {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return 0
+	}
+	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
+}
+
+// SELinux says whether the machine has it, enforcing or not.
+func SELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
+}
+
+// FileLimit is our hard limit of open descriptors, 0 if the kernel does not say.
+func FileLimit() uint64 {
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &l); err != nil {
+		return 0
+	}
+	return l.Max
+}
+
 // LowerAppend says whether overlay takes "lowerdir+" through fsconfig(2),
 // which came with Linux 6.8.
 func LowerAppend() bool {

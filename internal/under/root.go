@@ -29,6 +29,9 @@ func OpenRoot(dir string) (*Root, error) {
 	return &Root{f}, nil
 }
 
+// RootAt takes over an O_PATH descriptor of a directory as a Root.
+func RootAt(dir *os.File) *Root { return &Root{dir} }
+
 // Close gives the directory back.
 func (r *Root) Close() error { return r.dir.Close() }
 

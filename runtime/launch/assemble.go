@@ -35,6 +35,8 @@ type Program struct {
 	ops  []op
 	data []byte
 	refs []ref
+
+	shared map[*[16]byte]int // offsets of shared arguments; few programs have one
 }
 
 // ref is a pointer inside data: at offset at stands the address of offset to.
@@ -98,7 +100,7 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 		o.arg[i] = uintptr(pr.put(a.S))
 		pr.data = append(pr.data, 0)
 	case plan.Bytes:
-		at := pr.put(a.S)
+		at := pr.place(a)
 		o.arg[i] = uintptr(at)
 		if a.More != nil {
 			for _, r := range a.More.Refs {
@@ -109,6 +111,23 @@ func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 		o.arg[i] = uintptr(pr.strings(a.More.List))
 	}
 	o.addrs |= 1 << i
+}
+
+// place puts the bytes of an argument, once if it is shared.
+func (pr *Program) place(a *plan.Arg) int {
+	if a.More == nil || a.More.Shared == nil {
+		return pr.put(a.S)
+	}
+	at, known := pr.shared[a.More.Shared]
+	if known {
+		return at
+	}
+	if pr.shared == nil {
+		pr.shared = map[*[16]byte]int{}
+	}
+	at = pr.put(a.S)
+	pr.shared[a.More.Shared] = at
+	return at
 }
 
 // put copies s into data, aligned to 8, and returns its offset.

@@ -169,7 +169,7 @@ func TestStepErrors(t *testing.T) {
 	}{
 		{"no program", func(s *specs.Spec) { s.Process.Args = []string{"nosuch"} }, unix.ENOENT, "find nosuch"},
 		{"not executable", func(s *specs.Spec) { s.Process.Args = []string{"/bin/../proc/self/status"} }, unix.EACCES, "find /bin/../proc/self/status"},
-		{"bad mount", func(s *specs.Spec) { s.Mounts[0].Type = "nosuchfs" }, unix.ENODEV, "nosuchfs on /proc"},
+		{"bad mount", func(s *specs.Spec) { s.Mounts[1].Type = "nosuchfs" }, unix.ENODEV, "nosuchfs (nosuid,strictatime) on /dev"},
 		{"bad option", func(s *specs.Spec) { s.Mounts[1].Options = []string{"size=lots"} }, unix.EINVAL, "tmpfs on /dev"},
 		{"directory", func(s *specs.Spec) { s.Process.Args = []string{"/bin"} }, unix.EACCES, "/bin"},
 		{"no working directory", func(s *specs.Spec) { s.Process.Cwd = "/bin/sh/x" }, unix.ENOTDIR, "go to /bin/sh/x"},

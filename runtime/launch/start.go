@@ -42,6 +42,16 @@ type Process struct {
 	sync int
 }
 
+// Step is what the child is doing, or waiting in; only for Options.At.
+func (p *Process) Step() plan.Step {
+	op := p.report(reportOp)
+	if op < 0 || op >= len(p.pr.ops) {
+		return nil
+	}
+	s, _ := p.pr.plan.At(int(p.pr.ops[op].step))
+	return s
+}
+
 // StepError says which step of a plan did not work.
 type StepError struct {
 	Step  plan.Step

@@ -91,11 +91,12 @@ func checkSpec(path string, s *specs.Spec) error {
 	switch {
 	case s.Root == nil || s.Root.Path == "":
 		return fault.New(fault.Invalid, "%s: root.path: missing", path)
-	case s.Process == nil:
-		return fault.New(fault.Invalid, "%s: process: missing; nothing to run", path)
+	case s.Process == nil: // enough for create; start refuses
+		s.Process = &specs.Process{Cwd: "/"}
 	case len(s.Process.Args) == 0:
 		return fault.New(fault.Invalid, "%s: process.args: must name a program", path)
-	case s.Linux == nil:
+	}
+	if s.Linux == nil {
 		return fault.New(fault.Invalid, "%s: linux: missing; this runtime makes Linux containers", path)
 	}
 	return nil
@@ -104,11 +105,12 @@ func checkSpec(path string, s *specs.Spec) error {
 // facts gathers what planning needs to know of the machine and of the request.
 func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 	f := plan.Facts{
-		RootPath: b.Root, LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
+		RootPath: b.Root, LastCap: kernel.LastCap(), Caps: ownCaps(b.Spec), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 		SourceIsDir: b.sources(), Cgroups: cgroupViews(m),
 		Preserve: len(req.Preserve), AwaitStart: !req.Start, NoKeyring: req.NoKeyring,
 		ParentAt: parentPoints(b.Spec),
 	}
+	f.SELinux = b.Spec.Linux.MountLabel != "" && kernel.SELinux()
 	f.Doors, f.IntoCgroup = doors(m)
 	if len(f.Doors) > 0 { // the parent makes them meanwhile
 		f.ParentAt = append([]plan.Point{plan.Grouped}, f.ParentAt...)
@@ -185,7 +187,7 @@ func cgroupViews(m cgroup.Manager) []plan.CgroupView {
 // parentPoints are the points at which the runtime itself has work.
 func parentPoints(s *specs.Spec) []plan.Point {
 	var points []plan.Point
-	if s.Linux != nil && (len(s.Linux.UIDMappings)+len(s.Linux.GIDMappings)+len(s.Linux.TimeOffsets) > 0) {
+	if s.Linux != nil && (makesUserns(s) || len(s.Linux.TimeOffsets)+len(s.Linux.NetDevices) > 0) {
 		points = append(points, plan.Born)
 	}
 	//lint:ignore SA1019 prestart hooks are deprecated and must still run

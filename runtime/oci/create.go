@@ -32,6 +32,9 @@ type CreateRequest struct {
 	// Start runs the payload at once; otherwise it waits for Runtime.Start.
 	Start     bool
 	NoKeyring bool
+	// NoPivot enters the root without pivot_root(2), which an initramfs does
+	// not allow. It confines less.
+	NoPivot bool
 	// Console receives the terminal's master, which Create then does not
 	// return. It is called before the payload runs.
 	Console func(master *os.File) error
@@ -219,7 +222,7 @@ func (c *creation) announce() {
 			Bundle: c.req.Bundle.Dir, Annotations: c.spec.Annotations,
 		},
 		Rootfs: c.req.Bundle.Root, Created: time.Now().UTC(), Owner: owner(), Cgroups: c.cg.Paths(),
-		Program: c.spec.Process.Args[0], Hooks: c.spec.Hooks != nil,
+		Program: programOf(c.spec.Process), Hooks: c.spec.Hooks != nil,
 	}
 }
 
@@ -228,6 +231,7 @@ func (c *creation) compile(context.Context) error {
 	if c.plan, err = compile(c.req, c.cg); err != nil {
 		return err
 	}
+	c.r.warnOf(c.plan)
 	c.prog, err = launch.Assemble(c.plan)
 	return err
 }
@@ -236,7 +240,16 @@ func (c *creation) compile(context.Context) error {
 func compile(req *CreateRequest, m cgroup.Manager) (*plan.Plan, error) {
 	b := req.Bundle
 	setHome(b.Spec.Process, b.Root)
-	return plan.Compile(b.Spec, b.Mounts, b.facts(m, req))
+	if err := checkMountNamespace(b.Spec.Linux); err != nil {
+		return nil, err
+	}
+	f := b.facts(m, req)
+	if req.NoPivot {
+		if err := noPivot(&f); err != nil {
+			return nil, err
+		}
+	}
+	return plan.Compile(b.Spec, b.Mounts, f)
 }
 
 // doorName is the hierarchy in ".../HIERARCHY/GROUP/tasks", for people.

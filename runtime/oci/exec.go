@@ -74,15 +74,24 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	if err != nil {
 		return nil, err
 	}
+	r.warnOf(pl)
 	if len(req.args) > 0 {
 		pl.SetArgs(req.args)
 	}
+	if uid, known := uidSeenFrom(s.Pid, req.Process.User.UID); known && !req.Process.Terminal {
+		if err := giveStdio(req.Stdio, uid); err != nil {
+			return nil, err
+		}
+	}
 	var proc Process
 	at := func(p plan.Point, child *launch.Process) error {
-		if p != plan.Rooted {
-			return nil
+		switch p {
+		case plan.Listening:
+			return handListener(child, plan.Listener(len(req.Preserve)), spec.Linux.Seccomp, s.State)
+		case plan.Rooted:
+			return execConsole(req, child, &proc)
 		}
-		return execConsole(req, child, &proc)
+		return nil
 	}
 	child, err := r.launchJoin(ctx, pl, s, req.Stdio, &joinExtras{req.Preserve, dir}, at)
 	if err != nil {
@@ -101,7 +110,7 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 	}
 	f := plan.JoinFacts{
 		Facts: plan.Facts{
-			LastCap: kernel.LastCap(), Arch: runtime.GOARCH,
+			LastCap: kernel.LastCap(), Caps: ownCaps(spec), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 			Preserve: len(req.Preserve),
 		},
 		Namespaces: apart, Who: s.ID,
@@ -109,6 +118,12 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 	f.Doors, f.IntoCgroup = doors(cg)
 	if spec.Linux != nil && !req.Unfiltered {
 		f.Seccomp = spec.Linux.Seccomp
+	}
+	if spec.Linux != nil {
+		f.Personality, f.MemoryPolicy = spec.Linux.Personality, spec.Linux.MemoryPolicy
+	}
+	if req.Process.ExecCPUAffinity == nil && spec.Process != nil {
+		req.Process.ExecCPUAffinity = spec.Process.ExecCPUAffinity
 	}
 	if req.Process.Terminal {
 		f.ParentAt = []plan.Point{plan.Rooted}

@@ -18,6 +18,10 @@ func explainExec(at site, p *specs.Process, err error) error {
 		return err
 	}
 	switch s := step.Step.(type) {
+	case plan.Mount:
+		if s.Plain && (errors.Is(step.Errno, unix.ELOOP) || errors.Is(step.Errno, unix.ENOTDIR)) {
+			return fault.New(fault.Invalid, "%s must be mounted on ordinary directory: %w", s.To, err)
+		}
 	case plan.FindExecutable:
 		return execError(s.Name, len(s.Paths) > 1, step.Errno, err)
 	case plan.Exec:

@@ -16,7 +16,6 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/runtime/plan"
 )
@@ -74,9 +73,6 @@ func hookContext(ctx context.Context, h *specs.Hook) (context.Context, context.C
 }
 
 func runHook(ctx context.Context, s *State, h *specs.Hook) error {
-	if !strings.HasPrefix(h.Path, "/") {
-		return fault.New(fault.Invalid, "path %q is not absolute", h.Path)
-	}
 	state, err := json.Marshal(s.State)
 	if err != nil {
 		return err
@@ -129,7 +125,7 @@ func (r *Runtime) createContainer(ctx context.Context, s *State, hooks []specs.H
 		}
 		p := &specs.Process{Cwd: "/", Args: []string{h.Path}, Env: h.Env}
 		pl, err := plan.Join(p, plan.JoinFacts{
-			Facts:      plan.Facts{LastCap: kernel.LastCap(), Arch: runtime.GOARCH, NoKeyring: true},
+			Facts:      plan.Facts{LastCap: kernel.LastCap(), Files: kernel.FileLimit(), Arch: runtime.GOARCH, NoKeyring: true},
 			Namespaces: apart, Who: s.ID,
 		})
 		if err != nil {
@@ -200,9 +196,6 @@ func innerPid(pid int) int {
 }
 
 func insideHook(ctx context.Context, state []byte, h *specs.Hook, start func(context.Context, *specs.Hook, *os.File) (*Process, error)) error {
-	if !strings.HasPrefix(h.Path, "/") {
-		return fault.New(fault.Invalid, "path %q is not absolute", h.Path)
-	}
 	ctx, cancel := hookContext(ctx, h)
 	defer cancel()
 	stdin, err := pipeWith(state)

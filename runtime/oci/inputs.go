@@ -23,6 +23,11 @@ func (c *creation) inputs(context.Context) error {
 	if c.cgroupDir != nil {
 		c.own = append(c.own, c.cgroupDir)
 	}
+	if uid, known := hostUID(c.spec, c.spec.Process.User.UID); known && !c.spec.Process.Terminal {
+		if err := giveStdio(c.req.Stdio, uid); err != nil {
+			return err
+		}
+	}
 	for _, in := range c.plan.Inputs {
 		f, err := c.input(in.What)
 		if err != nil {
@@ -45,6 +50,8 @@ func (c *creation) input(what string) (*os.File, error) {
 	var f *os.File
 	var err error
 	switch kind {
+	case "idmap":
+		f, err = mapNamespace(rest)
 	case "ns":
 		f, err = os.Open(rest)
 	case "start":

@@ -91,6 +91,10 @@ func mapped(p *pod) {
 			p.t.Fatal(err)
 		}
 	}
+	// And its root directory is its own, as engines make it.
+	if err := os.Chown(p.rootfs(""), 100000, 100000); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 func TestUserNamespace(t *testing.T) {

@@ -41,6 +41,9 @@ func (r *Runtime) Start(ctx context.Context, id string) error {
 	default:
 		return fault.New(fault.Conflict, "cannot start a container that is %s", s.Status)
 	}
+	if s.Program == "" {
+		return fault.New(fault.Invalid, "cannot start container %s: process: missing in its config.json", id)
+	}
 	fifo, err := r.claim(id)
 	if err != nil {
 		return err

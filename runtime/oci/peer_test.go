@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/test/fixture"
 )
@@ -43,6 +47,62 @@ var peerCases = []struct {
 		p.spec.Process.Cwd = "/usr/bin"
 	}},
 	{"read-only", func(p *pod) { p.spec.Root.Readonly = true }},
+	{"mounts", peerMounts},
+	{"rights", func(p *pod) {
+		some := []string{"CAP_CHOWN", "CAP_KILL", "CAP_NET_BIND_SERVICE", "CAP_NET_RAW"}
+		p.spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: some, Permitted: some[:3], Effective: some[:2], Inheritable: some[1:3], Ambient: some[1:3]}
+		p.spec.Process.User = specs.User{UID: 7, GID: 8, AdditionalGids: []uint32{9, 10}, Umask: ptr(uint32(0o27))}
+		p.spec.Process.NoNewPrivileges = false
+		p.spec.Process.OOMScoreAdj = ptr(500)
+		p.spec.Process.Rlimits = []specs.POSIXRlimit{
+			{Type: "RLIMIT_NOFILE", Soft: 50, Hard: 100},
+			{Type: "RLIMIT_CORE", Soft: 0, Hard: 0},
+			{Type: "RLIMIT_STACK", Soft: 1 << 20, Hard: 1 << 21},
+			{Type: "RLIMIT_CPU", Soft: 100, Hard: 200},
+			{Type: "RLIMIT_FSIZE", Soft: 1 << 30, Hard: 1 << 30},
+			{Type: "RLIMIT_MSGQUEUE", Soft: 1000, Hard: 1000},
+		}
+	}},
+	{"kernel", func(p *pod) {
+		p.spec.Domainname = "domain"
+		p.spec.Linux.Sysctl = map[string]string{"net.ipv4.ip_unprivileged_port_start": "80", "kernel.msgmax": "9000", "net.ipv4.conf.lo.forwarding": "1"}
+		p.spec.Linux.Devices = []specs.LinuxDevice{
+			{Path: "/dev/fuse", Type: "c", Major: 10, Minor: 229, FileMode: ptr(os.FileMode(0o640)), UID: ptr(uint32(5)), GID: ptr(uint32(6))},
+			{Path: "/dev/sub/loop", Type: "b", Major: 7, Minor: 1},
+		}
+	}},
+	{"user namespace", mapped},
+}
+
+// peerMounts are mounts of many kinds.
+func peerMounts(p *pod) {
+	dir := p.t.TempDir()
+	for _, d := range []string{"a/sub", "b"} {
+		if err := os.MkdirAll(filepath.Join(dir, d), 0o755); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	tmpfsAt(p.t, filepath.Join(dir, "a/sub"), unix.MS_NOSUID|unix.MS_NODEV)
+	if err := os.Mkdir(p.rootfs("there"), 0o711); err != nil {
+		p.t.Fatal(err)
+	}
+	p.link("/there", "var/link")
+	a, b := filepath.Join(dir, "a"), filepath.Join(dir, "b")
+	for _, m := range []specs.Mount{
+		{Destination: "/m/bind", Source: b, Type: "bind", Options: []string{"bind"}},
+		{Destination: "/m/ro", Source: b, Type: "bind", Options: []string{"bind", "ro", "nosuid"}},
+		{Destination: "/m/rbind", Source: a, Type: "bind", Options: []string{"rbind", "ro"}},
+		{Destination: "/m/rro", Source: a, Type: "bind", Options: []string{"rbind", "rro", "rnoexec"}},
+		{Destination: "/m/atime", Source: b, Type: "none", Options: []string{"bind", "noatime", "nodiratime"}},
+		{Destination: "/m/slave", Source: a, Options: []string{"rbind", "rslave", "noexec"}},
+		{Destination: "/m/tmp/x", Source: "name", Type: "tmpfs", Options: []string{"ro", "noexec", "size=1m", "mode=701"}},
+		{Destination: "/var/link/x", Source: b, Type: "bind", Options: []string{"bind"}},
+		{Destination: "/there", Source: "tmpfs", Type: "tmpfs", Options: []string{"nosuid"}},
+		{Destination: "/m/file", Source: "config.json", Type: "bind", Options: []string{"bind", "ro"}},
+	} {
+		p.mount(m)
+	}
+	p.spec.Process.Args[2] += "section modes; stat -c '%n %a' /there /m /m/tmp /m/tmp/x /m/bind\n"
 }
 
 // allowed are the differences that are meant, by section. A line of either
@@ -58,7 +118,7 @@ var allowed = map[string][]struct{ line, why string }{
 	},
 	"dev": {
 		{`/(fd|core|stdin|stdout|stderr|ptmx) symbolic link`, "the mode and number of links differ; where they lead is compared"},
-		{`^\./null .* (0:0|1000:1000) 1:3$`, "crun gives its stdin to the payload's user, and /dev/null with it"},
+		{`^\./null .* (0:0|1000:1000|7:8|65534:65534) 1:3$`, "crun gives its stdin to the payload's user, and /dev/null with it"},
 		{`^core`, "runc links /proc/kcore when it is there, which only root of the machine can read"},
 		{`pts/`, "no terminal here"},
 		{`^\./shm`, "empty"},
@@ -81,6 +141,10 @@ var allowed = map[string][]struct{ line, why string }{
 	},
 	"fds": {
 		{`^[3-9]$`, "of ls itself; runc 1.1 leaks one to the shell"},
+	},
+	"modes": {
+		{`^/m/tmp/x`, "runc 1.1 gives a tmpfs the mode of its directory even when it has one of its own"},
+		{`^/there`, "crun 1.8 leaves a tmpfs 1777, whatever it covers"},
 	},
 	"status": {
 		{`^Groups`, "trailing blanks"},

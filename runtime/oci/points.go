@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -32,9 +33,23 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 	case plan.Grouped:
 		return c.groupsMade()
 	case plan.Born:
-		return writeMaps(child.Pid, c.spec.Linux)
+		if err := raiseLimits(child.Pid, c.spec.Process.Rlimits); err != nil {
+			return err
+		}
+		if err := writeMaps(child.Pid, c.spec); err != nil {
+			return err
+		}
+		return moveDevices(child.Pid, c.spec.Linux)
 	case plan.Rooted:
 		return c.rooted(ctx, child)
+	case plan.Linked:
+		return makeTarget(child)
+	case plan.Checked:
+		return checkTarget(child)
+	case plan.Filled:
+		return fillMount(child)
+	case plan.Listening:
+		return handListener(child, plan.Listener(len(c.req.Preserve)), c.spec.Linux.Seccomp, c.st.State)
 	case plan.Ready:
 		c.st.Status = specs.StateCreated
 		return c.r.startContainer(ctx, c.st, c.spec, startHooks(c.spec, c.req))
@@ -111,8 +126,18 @@ func takeConsole(child *launch.Process, size *specs.Box) (*os.File, error) {
 	return master, nil
 }
 
+// makesUserns says whether the container gets a user namespace that is new:
+// one that is joined has its maps.
+func makesUserns(s *specs.Spec) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace && n.Path == "" })
+}
+
 // writeMaps writes the child's user and group id maps and clock offsets.
-func writeMaps(pid int, l *specs.Linux) error {
+func writeMaps(pid int, s *specs.Spec) error {
+	l := *s.Linux
+	if !makesUserns(s) {
+		l.UIDMappings, l.GIDMappings = nil, nil
+	}
 	dir := fmt.Sprintf("/proc/%d/", pid)
 	for _, m := range []struct {
 		file string

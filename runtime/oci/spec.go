@@ -43,6 +43,14 @@ func DefaultSpec() *specs.Spec {
 	}
 }
 
+// programOf is what a process runs; empty where a specification has no process.
+func programOf(p *specs.Process) string {
+	if len(p.Args) == 0 {
+		return ""
+	}
+	return p.Args[0]
+}
+
 func defaultMounts() []specs.Mount {
 	return []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc"},

@@ -56,6 +56,9 @@ type More struct {
 	Show string   // how Explain prints Bytes or Strings
 	List []string // of Strings
 	Refs []Ref    // pointers to be patched into Bytes
+	// Shared: all Bytes with the same pointer here are one place, so that a
+	// call can hand on what the kernel wrote for an earlier one.
+	Shared *[16]byte
 }
 
 // Form is how Explain prints an argument: words are made only when asked for,
@@ -94,6 +97,8 @@ type Call struct {
 	Skip uint8  // calls to skip forward when it succeeds without error
 	Must bool   // Want is to be checked
 	Fork bool   // goes on in the new process; the old one reports its pid and leaves
+
+	far bool // Skip has no room for its number: Verify refuses the plan
 }
 
 func num(n uint64) Arg                { return Arg{Kind: Number, N: n} }
@@ -105,6 +110,11 @@ func shaped(b []byte, f Form) Arg     { return Arg{Kind: Bytes, S: string(b), Fo
 func quoted(s string) Arg             { return Arg{Kind: Bytes, S: s, Form: Quoted} }
 func blob(b []byte, show string) Arg {
 	return Arg{Kind: Bytes, S: string(b), More: &More{Show: show}}
+}
+func shared(at *[16]byte, show string) Arg {
+	a := blob(at[:], show)
+	a.More.Shared = at
+	return a
 }
 func null() Arg { return Arg{S: "NULL"} }
 func cwd() Arg  { return Arg{N: uint64(atFDCWD), S: "AT_FDCWD"} }
@@ -127,7 +137,7 @@ func (c Call) ok(errs ...unix.Errno) Call {
 	}
 	return c
 }
-func (c Call) skip(n int) Call        { c.Skip = uint8(n); return c }
+func (c Call) skip(n int) Call        { c.Skip, c.far = uint8(n), n > 255; return c }
 func (c Call) must(result int64) Call { c.Must, c.Want = true, result; return c }
 
 // fail is the end of a chain of alternatives: none of them worked.

@@ -1,9 +1,9 @@
 package plan
 
 import (
+	"slices"
 	"strconv"
-
-	"github.com/berth-engine/berth/internal/fault"
+	"strings"
 )
 
 // capNames are the capabilities by number; see capabilities(7) and
@@ -29,18 +29,23 @@ func capWord(n uint8) string {
 	return "capability " + strconv.Itoa(int(n))
 }
 
-// capSet turns names into a bit set. What the kernel does not have is left
-// out; a name nobody knows is an error.
-func capSet(field string, names []string, have uint64) (uint64, error) {
+// capReader turns names into bit sets and notes what cannot be had.
+type capReader struct {
+	have    uint64
+	missing []string
+}
+
+func (r *capReader) set(names []string) uint64 {
 	var set uint64
-	for i, name := range names {
+	for _, name := range names {
 		n := capNumber(name)
-		if n < 0 {
-			return 0, fault.New(fault.Invalid, "process.capabilities.%s[%d]: unknown capability %q", field, i, name)
+		if n >= 0 && r.have&(1<<n) != 0 {
+			set |= 1 << n
+		} else if !slices.Contains(r.missing, name) {
+			r.missing = append(r.missing, name)
 		}
-		set |= 1 << n
 	}
-	return set & have, nil
+	return set
 }
 
 func capNumber(name string) int {
@@ -61,4 +66,12 @@ func capList(set uint64) []uint8 {
 		}
 	}
 	return list
+}
+
+func capWords(set uint64) string {
+	var words []string
+	for _, n := range capList(set) {
+		words = append(words, capWord(n))
+	}
+	return strings.Join(words, " ")
 }

@@ -30,6 +30,11 @@ type Facts struct {
 	IntoCgroup bool
 	// LastCap is the kernel's last capability.
 	LastCap uint8
+	// Caps are the capabilities that the runtime has itself, as bits; 0: it is
+	// not known, or the child gets all of them in a user namespace.
+	Caps uint64
+	// Files is the runtime's own hard limit of descriptors; 0: it is not to be touched.
+	Files uint64
 	// Arch is the machine's GOARCH.
 	Arch string
 	// Preserve is how many descriptors from 3 on the payload inherits.
@@ -40,6 +45,13 @@ type Facts struct {
 	ParentAt []Point
 	// NoKeyring is runc's --no-new-keyring.
 	NoKeyring bool
+	// NoPivot enters the root by moving it, for a machine whose own root is an
+	// initramfs. Bare are the procfs and sysfs mounts of the machine, which the
+	// container must not find uncovered below its root then.
+	NoPivot bool
+	Bare    []string
+	// SELinux: the machine has it, so that labels mean something.
+	SELinux bool
 	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).
 	LowerAppend bool
 }
@@ -66,7 +78,13 @@ type compiler struct {
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
 
-	entered bool // the groups, by enterLate
+	brought map[int]Mount // by index: mounts with a tree or a map of owners of their own
+	maps    []Input       // user namespaces that only have a map
+	high    Slot          // next one that only the child fills
+
+	dropped bool      // the caller's groups, by DropGroups
+	entered bool      // the cgroups, by enterLate
+	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
 
 type join struct {
@@ -78,11 +96,11 @@ type join struct {
 // Compile plans a container. rootfs is its root file system; empty means the
 // directory Facts.RootPath itself.
 func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
-	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree}
+	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree, high: FirstHigh}
 	for _, step := range []func() error{
-		c.checkSpec, c.namespaces, c.inputs,
+		c.checkSpec, c.namespaces, c.bring, c.inputs,
 		c.phaseJoin, c.phaseRootfs, c.phaseMounts, c.phaseDevices, c.phaseIdentity, c.phaseMask,
-		c.phasePivot, c.phaseLimits, c.phaseReady, c.phasePrivileges, c.phaseExec,
+		c.phasePivot, c.phaseSession, c.phaseReady, c.phaseExec,
 	} {
 		if err := step(); err != nil {
 			return nil, err
@@ -98,29 +116,6 @@ func (c *compiler) phase(name string, steps ...Step) {
 	if len(steps) > 0 {
 		c.plan.Phases = append(c.plan.Phases, Phase{name, steps})
 	}
-}
-
-func (c *compiler) checkSpec() error {
-	s := c.spec
-	switch {
-	case s.Linux == nil:
-		return fault.New(fault.Invalid, "linux: missing; this runtime makes Linux containers")
-	case s.Process == nil:
-		return fault.New(fault.Invalid, "process: missing; nothing to run")
-	case s.Root == nil || s.Root.Path == "":
-		return fault.New(fault.Invalid, "root.path: missing")
-	}
-	return checkProcess(s.Process)
-}
-
-func checkProcess(p *specs.Process) error {
-	switch {
-	case len(p.Args) == 0 || p.Args[0] == "":
-		return fault.New(fault.Invalid, "process.args: must name a program")
-	case !strings.HasPrefix(p.Cwd, "/"):
-		return fault.New(fault.Invalid, "process.cwd: %q is not an absolute path", p.Cwd)
-	}
-	return nil
 }
 
 // namespaceFlag maps the specification's words to clone flags.
@@ -154,6 +149,8 @@ func (c *compiler) namespaces() error {
 		switch {
 		case flag == 0:
 			return fault.New(fault.Invalid, "%s.type: unknown namespace %q", at, ns.Type)
+		case ns.Path != "" && !strings.HasPrefix(ns.Path, "/"):
+			return fault.New(fault.Invalid, "%s.path: %q is not an absolute path", at, ns.Path)
 		case seen&flag != 0:
 			return fault.New(fault.Invalid, "%s.type: %q stands there twice", at, ns.Type)
 		}
@@ -164,47 +161,39 @@ func (c *compiler) namespaces() error {
 		}
 		c.joins = append(c.joins, join{c.take(), flag, ns.Path})
 	}
+	c.clone()
 	if seen&unix.CLONE_NEWNS == 0 {
-		return fault.New(fault.Invalid, "linux.namespaces: a container needs a mount namespace of its own")
-	}
-	// A cgroup namespace must be made inside the cgroup, a time namespace needs
-	// offsets first. A user namespace would take the child's rights at its first
-	// exec, so it is made after that, with all that is to belong to it.
-	c.plan.Clone.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		c.plan.Clone.Flags = 0
-	}
-	c.plan.Clone.IntoCgroup = c.facts.IntoCgroup
-	c.plan.Clone.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
-	// A user namespace comes first: it gives the rights for the others.
-	slices.SortStableFunc(c.joins, func(a, b join) int { return joinRank(a.flag) - joinRank(b.flag) })
-	if c.newNS&unix.CLONE_NEWUSER != 0 && len(c.joins) > 0 {
-		return c.bornThenUnshare()
+		return c.checkUnmounted()
 	}
 	return nil
 }
 
-// joinRank: user first, pid last, so that the container sees the child as late
-// as can be.
+// clone decides what the child is born with. A cgroup namespace must be made
+// inside the cgroup, a time namespace needs offsets first. A user namespace
+// would take the child's rights at its first exec, so it is made, or entered,
+// after that, and then all that is to belong to it.
+func (c *compiler) clone() {
+	cl := &c.plan.Clone
+	cl.IntoCgroup = c.facts.IntoCgroup
+	cl.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
+	if !c.inUserns() {
+		cl.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+	}
+	// Root of the machine may enter whatever there is; afterwards the user
+	// namespace allows only what belongs to it.
+	slices.SortStableFunc(c.joins, func(a, b join) int { return joinRank(a.flag) - joinRank(b.flag) })
+}
+
+// joinRank: the user namespace last, just after pid, so that the container
+// sees the child as late as can be.
 func joinRank(flag uint64) int {
 	switch flag {
-	case unix.CLONE_NEWUSER:
-		return 0
 	case unix.CLONE_NEWPID:
+		return 1
+	case unix.CLONE_NEWUSER:
 		return 2
 	}
-	return 1
-}
-
-// bornThenUnshare refuses what a new user namespace cannot do: enter
-// namespaces that belong to another.
-func (c *compiler) bornThenUnshare() error {
-	for _, j := range c.joins {
-		if j.flag == unix.CLONE_NEWPID {
-			return fault.New(fault.Invalid, "linux.namespaces: a new user namespace cannot join the pid namespace %s; join its user namespace, too", j.path)
-		}
-	}
-	return nil
+	return 0
 }
 
 func (c *compiler) take() Slot {
@@ -214,10 +203,14 @@ func (c *compiler) take() Slot {
 }
 
 func (c *compiler) inputs() error {
+	if err := c.facts.enoughFiles(); err != nil {
+		return err
+	}
 	c.plan.Inputs = stdio(c.facts.Preserve)
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
 	}
+	c.plan.Inputs = append(c.plan.Inputs, c.maps...)
 	if c.facts.AwaitStart {
 		c.input("start", Start)
 	}
@@ -240,35 +233,90 @@ func stdio(preserve int) []Input {
 }
 
 func (c *compiler) phaseJoin() error {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart}}
+	steps := append(c.moreFDs(), DieWithParent{}, OnlyFDs{First: 3 + c.facts.Preserve, Slots: true}, EndAtExec{c.facts.AwaitStart})
 	if c.enterEarly() {
 		steps = append(steps, c.enterSteps()...)
 	}
 	if adj := c.spec.Process.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
 	}
-	if early := c.unshared(); early != 0 {
+	if c.inUserns() {
+		steps = append(steps, c.becomeMapped()...)
+	} else {
+		steps = append(steps, c.stayUnmapped()...)
+	}
+	c.phase("join", append(steps, Session{})...)
+	return nil
+}
+
+// becomeMapped goes into a user namespace: new or joined.
+func (c *compiler) becomeMapped() []Step {
+	c.dropped = true
+	steps := append(c.bringSteps(true), DropGroups{})
+	steps = append(steps, joinSteps(c.joins)...)
+	if ns := c.newNS &^ unix.CLONE_NEWCGROUP; ns != 0 {
+		steps = append(steps, Unshare{ns})
+	}
+	steps = append(steps, c.bornSteps()...)
+	// Still as the user who could reach the sources on the machine.
+	steps = append(append(steps, c.bringSteps(false)...), BecomeRoot{})
+	if c.newNS&unix.CLONE_NEWPID != 0 || c.joinsPid() {
+		steps = append(steps, Fork{}, DieWithParent{})
+	}
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	return steps
+}
+
+// stayUnmapped enters namespaces as root of the machine.
+func (c *compiler) stayUnmapped() []Step {
+	var steps []Step
+	if early := c.newNS & unix.CLONE_NEWTIME; early != 0 {
 		steps = append(steps, Unshare{early})
 	}
+	steps = append(steps, c.bornSteps()...)
+	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {
+		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
+	}
+	steps = append(steps, joinSteps(c.joins)...)
+	if c.joinsPid() {
+		steps = append(steps, Fork{}, DieWithParent{})
+	}
+	return steps
+}
+
+// bornSteps: the namespaces that are made exist.
+func (c *compiler) bornSteps() []Step {
+	var steps []Step
 	if c.facts.parentAt(Born) {
 		steps = append(steps, WaitFor{Born})
 	}
 	if c.newNS&unix.CLONE_NEWTIME != 0 {
 		steps = append(steps, EnterTime{})
 	}
-	steps = append(steps, Hide{})
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		steps = append(steps, BecomeRoot{})
-		if c.newNS&unix.CLONE_NEWPID != 0 {
-			steps = append(steps, Fork{}, DieWithParent{})
-		}
+	return append(steps, Hide{})
+}
+
+func (c *compiler) joinsPid() bool {
+	return slices.ContainsFunc(c.joins, func(j join) bool { return j.flag == unix.CLONE_NEWPID })
+}
+
+// enoughFiles: the slots must be allowed.
+func (f *Facts) enoughFiles() error {
+	if f.Files != 0 && f.Files < SlotBase+MaxSlots {
+		return fault.New(fault.TooLarge, "hard limit of open descriptors (ulimit -Hn) is %d: making a container takes %d", f.Files, SlotBase+MaxSlots)
 	}
-	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {
-		steps = append(steps, Unshare{unix.CLONE_NEWCGROUP})
-	}
-	steps = append(steps, joinSteps(c.joins)...)
-	c.phase("join", append(steps, Session{})...)
 	return nil
+}
+
+// moreFDs makes room for the slots; limitSteps takes it back.
+func (c *compiler) moreFDs() []Step {
+	if c.facts.Files == 0 {
+		return nil
+	}
+	c.oldFDs = new([16]byte)
+	return []Step{MoreFDs{c.facts.Files, c.oldFDs}}
 }
 
 // enterEarly: as a rule the child enters its groups late, so that the parent
@@ -276,7 +324,7 @@ func (c *compiler) phaseJoin() error {
 // the right or the sight to enter: in another user or mount namespace, or when
 // the parent needs it at Born.
 func (c *compiler) enterEarly() bool {
-	return c.newNS&unix.CLONE_NEWUSER != 0 || len(c.joins) > 0 || c.facts.parentAt(Born)
+	return c.inUserns() || len(c.joins) > 0 || c.facts.parentAt(Born)
 }
 
 func (c *compiler) enterSteps() []Step {
@@ -303,24 +351,10 @@ func (c *compiler) enterLate() []Step {
 	return steps
 }
 
-// unshared are the namespaces that the child makes itself, before Born.
-func (c *compiler) unshared() uint64 {
-	if c.newNS&unix.CLONE_NEWUSER != 0 {
-		return c.newNS &^ unix.CLONE_NEWCGROUP
-	}
-	return c.newNS & unix.CLONE_NEWTIME
-}
-
 func joinSteps(joins []join) []Step {
-	var steps []Step
-	for _, j := range joins {
-		steps = append(steps, JoinNamespaces{j.slot, j.flag, j.path})
-		if j.flag == unix.CLONE_NEWUSER {
-			steps = append(steps, BecomeRoot{})
-		}
-		if j.flag == unix.CLONE_NEWPID {
-			steps = append(steps, Fork{}, DieWithParent{})
-		}
+	steps := make([]Step, len(joins))
+	for i, j := range joins {
+		steps[i] = JoinNamespaces{j.slot, j.flag, j.path}
 	}
 	return steps
 }
@@ -336,7 +370,13 @@ func (c *compiler) phaseRootfs() error {
 			prop = unix.MS_SHARED
 		}
 	}
-	steps := []Step{Propagation{prop}}
+	var steps []Step
+	switch {
+	case c.ownMounts():
+		steps = append(steps, Propagation{prop})
+	case c.spec.Linux.RootfsPropagation != "":
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: needs a mount namespace of the container's own")
+	}
 	root, err := c.rootSteps()
 	if err != nil {
 		return err
@@ -345,8 +385,16 @@ func (c *compiler) phaseRootfs() error {
 	return nil
 }
 
+// ownMounts says whether the mount namespace is made for the container. In
+// another one nothing is changed that is not below the root, and the root is
+// entered by chroot(2): pivot_root(2) would take it from everybody there.
+func (c *compiler) ownMounts() bool { return c.newNS&unix.CLONE_NEWNS != 0 }
+
 func (c *compiler) rootSteps() ([]Step, error) {
 	at := c.facts.RootPath
+	if !c.hasNamespace(specs.MountNamespace) {
+		return []Step{OpenRoot{at}}, nil
+	}
 	var hide []Step
 	if len(c.spec.Linux.MaskedPaths) > 0 {
 		hide = []Step{OpenNull{at}}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,27 +26,55 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 	}
 	f := mount.ParseFlags(m.Options)
 	switch {
-	case f.IDMap || len(m.UIDMappings)+len(m.GIDMappings) > 0:
-		return nil, fault.New(fault.Unsupported, "%s: id-mapped mounts are not supported by this version", at)
-	case f.CopyUp:
-		return nil, fault.New(fault.Unsupported, "%s.options: tmpcopyup is not supported by this version", at)
+	case f.CopyUp && m.Type != "tmpfs":
+		return nil, fault.New(fault.Invalid, "%s.options: tmpcopyup is for type tmpfs", at)
+	case strings.HasPrefix(dest, "/proc/") && !replaceable(dest):
+		return nil, fault.New(fault.Invalid, "%s.destination: %s cannot be mounted on: it is inside /proc", at, dest)
+	case dest == "/proc" && m.Type != "proc" && m.Type != "bind" && !f.Bind:
+		return nil, fault.New(fault.Invalid, "%s.type: what is mounted on /proc must be of type proc, or bound from one", at)
+	case (m.Type == "bind" || f.Bind) && m.Source == "":
+		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
 	case m.Type == "bind" || f.Bind:
-		return c.bindStep(at, dest, m, f)
+		return c.bindStep(i, dest, m, f)
 	case m.Type == "":
 		return nil, fault.New(fault.Invalid, "%s.type: missing, and options name neither bind nor rbind", at)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
 		return c.cgroupSteps(dest, f)
 	}
-	return []Step{newMountStep(dest, m, f)}, nil
+	step := newMountStep(dest, m, f)
+	if c.labelled(m.Type) {
+		step.New.Data = append(step.New.Data, "context="+c.spec.Linux.MountLabel)
+	}
+	step.Users = c.brought[i].Users
+	step.TakeMode = m.Type == "tmpfs" && !slices.ContainsFunc(f.Data, func(o string) bool { return strings.HasPrefix(o, "mode=") })
+	return []Step{step}, nil
 }
 
-func (c *compiler) bindStep(at, dest string, m *specs.Mount, f mount.Flags) ([]Step, error) {
-	if m.Source == "" {
-		return nil, fault.New(fault.Invalid, "%s.source: a bind mount needs one", at)
-	}
+func (c *compiler) bindStep(i int, dest string, m *specs.Mount, f mount.Flags) ([]Step, error) {
 	isDir, known := c.facts.SourceIsDir[m.Source]
-	// A bind source keeps its words like mode= to itself: they mean nothing here.
-	return []Step{Mount{Bind: true, Source: m.Source, To: dest, IsDir: isDir || !known, Plain: plainTarget(dest), Flags: f}}, nil
+	s, special := c.brought[i]
+	if !special {
+		s = bindMount(m.Source, f)
+	}
+	s.To, s.IsDir, s.Plain = dest, isDir || !known, plainTarget(dest)
+	return []Step{s}, nil
+}
+
+// bindMount has a source and no place yet. The words of a file system, like
+// mode=, mean nothing here.
+func bindMount(source string, f mount.Flags) Mount {
+	return Mount{Bind: true, Source: source, Flags: f}
+}
+
+// replaceable are files of procfs that may be mounted over, as lxcfs does; the
+// same as runc's.
+func replaceable(dest string) bool {
+	switch dest {
+	case "/proc/cpuinfo", "/proc/diskstats", "/proc/meminfo", "/proc/stat", "/proc/swaps", "/proc/uptime",
+		"/proc/loadavg", "/proc/slabinfo", "/proc/net/dev", "/proc/sys/kernel/ns_last_pid", "/proc/sys/crypto/fips_enabled":
+		return true
+	}
+	return false
 }
 
 // plainTarget: nothing in an image may lead mounts of the kernel's own file
@@ -127,7 +156,7 @@ func (c *compiler) phaseDevices() error {
 	}
 	for _, d := range defaultDevices {
 		if !named[d.path] {
-			steps = append(steps, c.node(d.path, unix.S_IFCHR|0o666, d.major, d.minor, 0, 0))
+			steps = append(steps, c.node(d.path, unix.S_IFCHR|0o666, unix.Mkdev(d.major, d.minor), 0, 0))
 		}
 	}
 	for _, l := range defaultLinks {
@@ -168,7 +197,10 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 	if d.GID != nil {
 		gid = *d.GID
 	}
-	major, minor := uint32(d.Major), uint32(d.Minor)
+	dev, err := devNumber(at, d)
+	if err != nil {
+		return nil, err
+	}
 	switch d.Type {
 	case "c", "u":
 		mode |= unix.S_IFCHR
@@ -176,20 +208,24 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 		mode |= unix.S_IFBLK
 	case "p":
 		mode |= unix.S_IFIFO
-		major, minor = 0, 0 // the specification: to be ignored
 	default:
 		return nil, fault.New(fault.Invalid, "%s.type: unknown device type %q; c, u, b and p are known", at, d.Type)
 	}
-	return c.node(p, mode, major, minor, uid, gid), nil
+	s := c.node(p, mode, dev, uid, gid)
+	if node, ok := s.(MakeNode); ok {
+		node.Check = true // config-linux.md: another file there is an error
+		return node, nil
+	}
+	return s, nil
 }
 
 // node makes a device; where a user namespace forbids mknod(2) the host's own
 // node is bound instead.
-func (c *compiler) node(p string, mode uint64, major, minor, uid, gid uint32) Step {
+func (c *compiler) node(p string, mode, dev uint64, uid, gid uint32) Step {
 	if mode&unix.S_IFMT != unix.S_IFIFO && c.inUserns() {
 		return Mount{Bind: true, Source: p, To: p}
 	}
-	return MakeNode{Path: p, Mode: mode, Dev: unix.Mkdev(major, minor), UID: uid, GID: gid}
+	return MakeNode{Path: p, Mode: mode, Dev: dev, UID: uid, GID: gid}
 }
 
 func (c *compiler) inUserns() bool {

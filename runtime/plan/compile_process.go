@@ -15,12 +15,12 @@ import (
 )
 
 func (c *compiler) phaseIdentity() error {
+	if err := c.checkNames(); err != nil {
+		return err
+	}
 	s := c.spec
 	var steps []Step
 	if s.Hostname != "" || s.Domainname != "" {
-		if !c.hasNamespace(specs.UTSNamespace) {
-			return fault.New(fault.Invalid, "hostname: needs a uts namespace of its own; without one it would rename the host")
-		}
 		steps = append(steps, Hostname{s.Hostname, s.Domainname})
 	}
 	if c.newNS&unix.CLONE_NEWNET != 0 {
@@ -128,7 +128,17 @@ func (c *compiler) phasePivot() error {
 	if c.facts.parentAt(Rooted) {
 		steps = append(steps, WaitFor{Rooted})
 	}
-	steps = append(steps, Pivot{})
+	switch {
+	case !c.ownMounts():
+		steps = append(steps, ChangeRoot{})
+	case c.facts.NoPivot:
+		for _, p := range c.facts.Bare {
+			steps = append(steps, CoverOld{p})
+		}
+		steps = append(steps, MoveRoot{})
+	default:
+		steps = append(steps, Pivot{})
+	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})
 		flags := f.Propagation
@@ -141,25 +151,39 @@ func (c *compiler) phasePivot() error {
 	return nil
 }
 
-func (c *compiler) phaseLimits() error {
-	steps, err := limitSteps(c.spec.Process)
+func (c *compiler) phaseSession() error {
+	if cpu := cpusOf(c.spec); cpu != "" && c.spec.Process.Scheduler != nil && c.spec.Process.Scheduler.Policy == specs.SchedDeadline {
+		return fault.New(fault.Invalid, "process.scheduler.policy: process scheduler can't be used together with AllowedCPUs: SCHED_DEADLINE and linux.resources.cpu.cpus %q", cpu)
+	}
+	// The caller's processors are not the container's.
+	steps := []Step{Affinity{Mask: everyCPU()}}
+	sched, err := schedSteps(c.spec.Process, c.spec.Linux.Personality, c.spec.Linux.MemoryPolicy)
 	if err != nil {
 		return err
 	}
+	steps = append(steps, sched...)
 	if c.spec.Process.Terminal {
 		steps = append(steps, UseConsole{})
 	}
 	if !c.facts.NoKeyring {
 		steps = append(steps, NewKeyring{})
 	}
-	c.phase("limits", append(steps, labelSteps(c.spec.Process)...)...)
+	c.phase("session", append(steps, labelSteps(c.spec.Process)...)...)
 	return nil
 }
 
-func limitSteps(p *specs.Process) ([]Step, error) {
+func cpusOf(s *specs.Spec) string {
+	if s.Linux.Resources == nil || s.Linux.Resources.CPU == nil {
+		return ""
+	}
+	return s.Linux.Resources.CPU.Cpus
+}
+
+func (c *compiler) limitSteps(p *specs.Process) ([]Step, error) {
 	var steps []Step
+	files := c.oldFDs
 	for i, r := range p.Rlimits {
-		n, ok := rlimitNumber(r.Type)
+		n, ok := RlimitNumber(r.Type)
 		at := "process.rlimits[" + strconv.Itoa(i) + "]"
 		switch {
 		case !ok:
@@ -172,12 +196,19 @@ func limitSteps(p *specs.Process) ([]Step, error) {
 				return nil, fault.New(fault.Invalid, "%s.type: %s stands there twice", at, r.Type)
 			}
 		}
+		if n == unix.RLIMIT_NOFILE {
+			files = nil
+		}
 		steps = append(steps, Rlimit{r.Type, n, r.Soft, r.Hard})
+	}
+	if files != nil {
+		steps = append(steps, SameFDs{files})
 	}
 	return steps, nil
 }
 
-func rlimitNumber(name string) (uint64, bool) {
+// RlimitNumber is the kernel's number of a resource limit: "RLIMIT_NOFILE".
+func RlimitNumber(name string) (uint64, bool) {
 	switch name {
 	case "RLIMIT_CPU":
 		return unix.RLIMIT_CPU, true
@@ -215,14 +246,52 @@ func rlimitNumber(name string) (uint64, bool) {
 	return 0, false
 }
 
+// phaseReady ends the set-up, waits, and takes the rights away. A filter that
+// asks a listener is installed before the wait: who creates the container
+// hands the listener on.
 func (c *compiler) phaseReady() error {
-	c.phase("ready", readySteps(c.spec.Process, c.facts, true)...)
+	ready, err := c.readySteps(c.spec.Process, true)
+	if err != nil {
+		return err
+	}
+	filter, err := compileFilter(c.spec.Linux.Seccomp, c.facts.Arch)
+	if err != nil {
+		return err
+	}
+	rights := c.privilegeSteps(c.spec.Process, filter)
+	if filter != nil && filter.NotifyUsed {
+		c.phase("ready", ready...)
+		c.phase("privileges", rights...)
+		c.phase("wait", c.waitSteps()...)
+		return nil
+	}
+	c.phase("ready", append(ready, c.waitSteps()...)...)
+	c.phase("privileges", rights...)
 	return nil
 }
 
+// waitSteps are what happens between create and start.
+func (c *compiler) waitSteps() []Step {
+	var steps []Step
+	if c.facts.parentAt(Ready) {
+		steps = append(steps, WaitFor{Ready})
+	}
+	if c.facts.AwaitStart {
+		steps = append(steps, AwaitStart{})
+	}
+	return steps
+}
+
 // readySteps: everything is set up but rights. All descriptors of the set-up
-// go before the working directory is entered.
-func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
+// go before the working directory is entered. Resource limits are the last of
+// it, since a small one would make the set-up itself fail; what they allow
+// needs rights, which the next phase takes.
+func (c *compiler) readySteps(p *specs.Process, makeCwd bool) ([]Step, error) {
+	f := c.facts
+	limits, err := c.limitSteps(p)
+	if err != nil {
+		return nil, err
+	}
 	umask := uint32(0o022)
 	if p.User.Umask != nil {
 		umask = *p.User.Umask & 0o777
@@ -231,19 +300,14 @@ func readySteps(p *specs.Process, f *Facts, makeCwd bool) []Step {
 		OnlyFDs{First: 3 + f.Preserve, Start: f.AwaitStart},
 		Umask{0o022},
 		Chdir{p.Cwd, makeCwd},
-		FindExecutable{p.Args[0], Executables(p)},
-		Umask{umask},
 	}
+	if len(p.Args) > 0 {
+		steps = append(steps, FindExecutable{p.Args[0], Executables(p)})
+	}
+	steps = append(append(steps, Umask{umask}), limits...)
 	// Before the parent's answer: once it has given that, it may end at any
 	// moment. While we wait for it, its death is the end of what we read.
-	steps = append(steps, DieWithParent{Off: true})
-	if f.parentAt(Ready) {
-		steps = append(steps, WaitFor{Ready})
-	}
-	if f.AwaitStart {
-		steps = append(steps, AwaitStart{})
-	}
-	return steps
+	return append(steps, DieWithParent{Off: true}), nil
 }
 
 // Executables are the paths that args[0] may be, in the order of PATH.
@@ -276,38 +340,22 @@ func envValue(env []string, key, missing string) string {
 	return missing
 }
 
-func (c *compiler) phasePrivileges() error {
-	steps, err := privilegeSteps(c.spec.Process, c.spec.Linux.Seccomp, c.facts)
-	if err != nil {
-		return err
-	}
-	c.phase("privileges", steps...)
-	return nil
-}
-
 // privilegeSteps only ever take rights away. A filter without
 // no_new_privs needs CAP_SYS_ADMIN, so that one right stays until the filter
 // is in; after it nothing is called but capset and exec.
-func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]Step, error) {
-	sets, err := capSets(p.Capabilities, f)
-	if err != nil {
-		return nil, err
-	}
+func (c *compiler) privilegeSteps(p *specs.Process, filter *seccomp.Filter) []Step {
+	f := c.facts
+	sets, warnings := capSets(p.Capabilities, f)
+	c.plan.Warnings = append(c.plan.Warnings, warnings...)
 	var steps []Step
 	if drop := capList(f.allCaps() &^ sets.bounding); len(drop) > 0 && p.Capabilities != nil {
 		steps = append(steps, DropBounding{drop})
 	}
-	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids})
+	steps = append(steps, SetIDs{UID: p.User.UID, GID: p.User.GID, Groups: p.User.AdditionalGids, MayDeny: c.dropped && len(p.User.AdditionalGids) == 0})
 	if p.Cwd != "/" {
 		steps = append(steps, ChdirAgain{p.Cwd})
 	}
 	final := SetCaps{sets.effective, sets.permitted, sets.inheritable}
-	var filter Step
-	if profile != nil {
-		if filter, err = seccompStep(profile, f.Arch); err != nil {
-			return nil, err
-		}
-	}
 	const admin = uint64(1) << capSysAdmin
 	early := final
 	if filter != nil && !p.NoNewPrivileges {
@@ -324,41 +372,42 @@ func privilegeSteps(p *specs.Process, profile *specs.LinuxSeccomp, f *Facts) ([]
 		steps = append(steps, NoNewPrivileges{})
 	}
 	if filter != nil {
-		steps = append(steps, filter)
+		steps = append(steps, filterSteps(filter, f)...)
 	}
 	if early != final && p.Capabilities != nil {
 		steps = append(steps, final)
 	}
-	return steps, nil
+	return steps
 }
 
 func (f *Facts) allCaps() uint64 { return 1<<(uint(f.LastCap)+1) - 1 }
 
 type capabilitySets struct{ bounding, effective, permitted, inheritable, ambient uint64 }
 
-func capSets(caps *specs.LinuxCapabilities, f *Facts) (s capabilitySets, err error) {
+func capSets(caps *specs.LinuxCapabilities, f *Facts) (s capabilitySets, warnings []string) {
 	if caps == nil {
 		return s, nil
 	}
-	for _, set := range []struct {
-		field string
-		names []string
-		into  *uint64
-	}{
-		{"bounding", caps.Bounding, &s.bounding},
-		{"effective", caps.Effective, &s.effective},
-		{"permitted", caps.Permitted, &s.permitted},
-		{"inheritable", caps.Inheritable, &s.inheritable},
-		{"ambient", caps.Ambient, &s.ambient},
-	} {
-		if *set.into, err = capSet(set.field, set.names, f.allCaps()); err != nil {
-			return s, err
-		}
+	c := capReader{have: f.allCaps()}
+	if f.Caps != 0 {
+		c.have &= f.Caps
 	}
-	if s.effective&^s.permitted != 0 {
-		return s, fault.New(fault.Invalid, "process.capabilities.effective: has %s, which permitted has not", capWord(capList(s.effective &^ s.permitted)[0]))
+	s = capabilitySets{
+		bounding: c.set(caps.Bounding), permitted: c.set(caps.Permitted), effective: c.set(caps.Effective),
+		inheritable: c.set(caps.Inheritable), ambient: c.set(caps.Ambient),
 	}
-	return s, nil
+	if len(c.missing) > 0 {
+		warnings = append(warnings, "ignoring unknown or unavailable capabilities: ["+strings.Join(c.missing, " ")+"]")
+	}
+	if more := s.effective &^ s.permitted; more != 0 {
+		warnings = append(warnings, "process.capabilities.effective: ignoring what permitted has not: "+capWords(more))
+		s.effective &= s.permitted
+	}
+	for _, n := range capList(s.ambient &^ (s.permitted & s.inheritable)) {
+		warnings = append(warnings, "can't raise ambient capability "+capWord(n)+": it is not both permitted and inheritable")
+	}
+	s.ambient &= s.permitted & s.inheritable
+	return s, warnings
 }
 
 // labelSteps set what the security modules do at the next exec. They come
@@ -374,16 +423,27 @@ func labelSteps(p *specs.Process) []Step {
 	return steps
 }
 
-func seccompStep(profile *specs.LinuxSeccomp, arch string) (Step, error) {
-	if profile.ListenerPath != "" {
-		return nil, fault.New(fault.Unsupported, "linux.seccomp.listenerPath: user notification is not supported by this version")
+// compileFilter makes the filter of a profile; nil for none.
+func compileFilter(profile *specs.LinuxSeccomp, arch string) (*seccomp.Filter, error) {
+	if profile == nil {
+		return nil, nil
 	}
-	filter, err := seccomp.Compile(profile, arch)
-	if err != nil {
-		return nil, err
-	}
-	return Seccomp{filter.Prog, filter.Flags}, nil
+	return seccomp.Compile(profile, arch)
 }
+
+// filterSteps install the filter. Its listener gets the lowest number that is
+// free, and stays there until exec: after the filter nothing is called that
+// need not be.
+func filterSteps(filter *seccomp.Filter, f *Facts) []Step {
+	if !filter.NotifyUsed {
+		return []Step{Seccomp{Prog: filter.Prog, Flags: filter.Flags}}
+	}
+	return []Step{Seccomp{Prog: filter.Prog, Flags: filter.Flags, Listener: Listener(f.Preserve)}, WaitFor{Listening}}
+}
+
+// Listener is the child's descriptor of a filter's listener at Listening: all
+// but the standard ones and those that the payload inherits are closed by then.
+func Listener(preserve int) int { return 3 + preserve }
 
 func (c *compiler) phaseExec() error {
 	c.phase("exec", execStep(c.spec.Process))
@@ -391,5 +451,8 @@ func (c *compiler) phaseExec() error {
 }
 
 func execStep(p *specs.Process) Step {
+	if len(p.Args) == 0 {
+		return Exec{}
+	}
 	return Exec{Paths: Executables(p), Args: p.Args, Env: p.Env}
 }

@@ -20,7 +20,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // goldenFacts are a hybrid machine as seen from a clean shell.
 func goldenFacts() Facts {
 	return Facts{
-		RootPath: "/bundle/rootfs", LastCap: 40, Arch: "amd64",
+		RootPath: "/bundle/rootfs", LastCap: 40, Files: 4096, Arch: "amd64",
 		Doors: []Door{{"cpu", "/sys/fs/cgroup/cpu/c1"}, {"memory", "/sys/fs/cgroup/memory/c1"}}, IntoCgroup: true, LowerAppend: true,
 		Cgroups: []CgroupView{
 			{Name: "cpu,cpuacct", Dir: "/sys/fs/cgroup/cpu/c1", Link: "cpu"},
@@ -53,6 +53,9 @@ func TestGolden(t *testing.T) {
 		{"default", "default.json", overlay, func(f *Facts) { f.ParentAt = []Point{Grouped, Rooted} }},
 		{"created", "default.json", nil, func(f *Facts) { f.ParentAt = []Point{Rooted, Ready}; f.AwaitStart = true; f.Preserve = 2 }},
 		{"userns", "userns.json", nil, func(f *Facts) { f.ParentAt = []Point{Grouped, Born} }},
+		{"moved", "joined.json", nil, func(f *Facts) { f.NoPivot, f.Bare = true, []string{"/proc", "/sys"} }},
+		{"unmounted", "unmounted.json", nil, func(f *Facts) {}},
+		{"mapped", "mapped.json", nil, func(f *Facts) { f.ParentAt, f.AwaitStart, f.Doors = []Point{Born, Ready}, true, nil }},
 		{"joined", "joined.json", nil, func(f *Facts) { f.Cgroups = []CgroupView{{Dir: "/sys/fs/cgroup/c1"}}; f.Doors = nil }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -18,6 +18,9 @@ type JoinFacts struct {
 	Namespaces uint64
 	// Seccomp is the container's own profile; nil for none.
 	Seccomp *specs.LinuxSeccomp
+	// Personality and MemoryPolicy are the container's, too.
+	Personality  *specs.LinuxPersonality
+	MemoryPolicy *specs.LinuxMemoryPolicy
 	// Who names the container for people.
 	Who string
 }
@@ -27,50 +30,67 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	if err := checkProcess(p); err != nil {
 		return nil, err
 	}
+	if err := f.enoughFiles(); err != nil {
+		return nil, err
+	}
 	c := &compiler{facts: &f.Facts, plan: &Plan{}, free: FirstFree}
 	c.plan.Clone.IntoCgroup = f.IntoCgroup
 	c.plan.Inputs = stdio(f.Preserve)
 	if f.Namespaces != 0 {
 		c.input("pidfd", Pidfd)
 	}
-	c.phase("join", c.joinPhase(p, &f)...)
+	join, err := c.joinPhase(p, &f)
+	if err != nil {
+		return nil, err
+	}
+	c.phase("join", join...)
 	if p.Terminal {
 		c.phase("terminal", FreshRoot{}, OpenConsole{Root, "dev/pts/ptmx", p.User.UID, ttyGroup})
 	}
-	limits, err := limitSteps(p)
+	session, err := schedSteps(p, f.Personality, f.MemoryPolicy)
 	if err != nil {
 		return nil, err
 	}
 	if f.parentAt(Rooted) {
-		limits = append(limits, WaitFor{Rooted})
+		session = append(session, WaitFor{Rooted})
 	}
 	if p.Terminal {
-		limits = append(limits, UseConsole{})
+		session = append(session, UseConsole{})
 	}
 	if labels := labelSteps(p); len(labels) > 0 {
-		limits = append(append(limits, FreshProc{}), labels...)
+		session = append(append(session, FreshProc{}), labels...)
 	}
 	if !f.NoKeyring {
-		limits = append(limits, NewKeyring{})
+		session = append(session, NewKeyring{})
 	}
-	c.phase("limits", limits...)
-	c.phase("ready", readySteps(p, c.facts, false)...)
-	rights, err := privilegeSteps(p, f.Seccomp, c.facts)
+	c.phase("session", session...)
+	ready, err := c.readySteps(p, false)
 	if err != nil {
 		return nil, err
 	}
-	c.phase("privileges", rights...)
+	c.phase("ready", ready...)
+	filter, err := compileFilter(f.Seccomp, f.Arch)
+	if err != nil {
+		return nil, err
+	}
+	c.phase("privileges", c.privilegeSteps(p, filter)...)
 	c.phase("exec", execStep(p))
 	return c.plan, c.plan.Verify()
 }
 
-func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
-	steps := []Step{DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{}}
-	for _, d := range f.Doors {
-		steps = append(steps, EnterCgroup(d))
+func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) ([]Step, error) {
+	steps := append(c.moreFDs(), DieWithParent{}, OnlyFDs{First: 3 + f.Preserve, Slots: true}, EndAtExec{}, Hide{})
+	groups, err := enterOn(p.ExecCPUAffinity, f.Doors)
+	if err != nil {
+		return nil, err
 	}
+	steps = append(steps, groups...)
 	if adj := p.OOMScoreAdj; adj != nil {
 		steps = append(steps, WriteSelf{"oom_score_adj", strconv.Itoa(*adj), "oom score adjustment " + strconv.Itoa(*adj), true})
+	}
+	if f.Namespaces&unix.CLONE_NEWUSER != 0 {
+		c.dropped = true
+		steps = append(steps, DropGroups{})
 	}
 	if f.Namespaces != 0 {
 		steps = append(steps, JoinNamespaces{Pidfd, f.Namespaces, f.Who})
@@ -81,7 +101,38 @@ func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) []Step {
 	if f.Namespaces&unix.CLONE_NEWPID != 0 {
 		steps = append(steps, Fork{}, DieWithParent{})
 	}
-	return append(steps, Session{})
+	return append(steps, Session{}), nil
+}
+
+// enterOn enters the groups on the processors that are asked for before, and
+// goes to those asked for afterwards. Without a word about it, the caller's
+// processors are not the container's.
+func enterOn(cpus *specs.CPUAffinity, doors []Door) ([]Step, error) {
+	if cpus == nil {
+		cpus = &specs.CPUAffinity{}
+	}
+	var steps []Step
+	if cpus.Initial != "" {
+		s, err := affinity("process.execCPUAffinity.initial", cpus.Initial)
+		if err != nil {
+			return nil, err
+		}
+		steps = append(steps, s)
+	}
+	for _, d := range doors {
+		steps = append(steps, EnterCgroup(d))
+	}
+	if cpus.Final != "" {
+		s, err := affinity("process.execCPUAffinity.final", cpus.Final)
+		if err != nil {
+			return nil, err
+		}
+		return append(steps, s), nil
+	}
+	if cpus.Initial == "" {
+		steps = append(steps, Affinity{Mask: everyCPU()})
+	}
+	return steps, nil
 }
 
 // FreshRoot opens the root of the container that was joined.
@@ -125,6 +176,7 @@ type verifier struct {
 	filled           [256]bool
 	point            Point
 	closed, filtered bool
+	listened         bool // the filter has a listener
 	done             bool
 }
 
@@ -138,6 +190,14 @@ func (v *verifier) step(s Step, calls []Call) error {
 			return fault.New(fault.Internal, "points out of order")
 		}
 		v.point = s.Point
+	case Mount:
+		if s.Users != 0 && s.Have == 0 && !v.filled[s.Users] {
+			return fault.New(fault.Internal, "the map of owners is not there")
+		}
+	case Bring:
+		if s.Mount.Users != 0 && !v.filled[s.Mount.Users] {
+			return fault.New(fault.Internal, "the map of owners is not there")
+		}
 	case OnlyFDs:
 		v.closed = v.closed || !s.Slots
 	case Chdir:
@@ -145,21 +205,35 @@ func (v *verifier) step(s Step, calls []Call) error {
 			return fault.New(fault.Internal, "descriptors of the set-up are still open")
 		}
 	case Seccomp:
-		v.filtered = true
+		v.filtered, v.listened = true, s.Listener != 0
 		return v.calls(calls)
 	case Exec:
 		v.done = true
 		return v.calls(calls)
 	}
-	if _, caps := s.(SetCaps); v.filtered && !caps {
+	if v.filtered && !v.allowed(s) {
 		return fault.New(fault.Internal, "comes after the filter")
 	}
 	return v.calls(calls)
 }
 
+// allowed is what may follow the filter: with a listener also to wait for it.
+func (v *verifier) allowed(s Step) bool {
+	switch s.(type) {
+	case SetCaps:
+		return true
+	case WaitFor, AwaitStart:
+		return v.listened
+	}
+	return false
+}
+
 func (v *verifier) calls(calls []Call) error {
 	for i := range calls {
 		c := &calls[i]
+		if c.far {
+			return fault.New(fault.TooLarge, "a path of too many directories, or too many paths")
+		}
 		if i+1+int(c.Skip) > len(calls) {
 			return fault.New(fault.Internal, "%s skips past its step", c.Name)
 		}

@@ -2,7 +2,6 @@ package plan
 
 import (
 	"encoding/binary"
-	"math"
 	"path"
 	"strconv"
 	"strings"
@@ -84,7 +83,7 @@ func resolveWords(resolve uint64) string {
 }
 
 // jump skips n calls: the way out of a chain of alternatives.
-func jump(n int) Call { return Call{Name: "skip", Into: NoSlot, Skip: uint8(n)} }
+func jump(n int) Call { return Call{Name: "skip", Into: NoSlot}.skip(n) }
 
 // resolve appends the calls that open target below root as a path descriptor
 // in slot into. What is missing is made: directories 0755, and a file when
@@ -114,9 +113,7 @@ func resolve(cs []Call, root Slot, target string, isDir bool, how uint64, tmp, i
 		cs = append(cs, mknodat(parent, rel[last:], unix.S_IFREG|0o644, 0).ok(unix.EEXIST))
 	}
 	cs = append(cs, openat2(root, rel, unix.O_PATH, 0, how).into(into))
-	if n := len(cs) - first - 1; n <= math.MaxUint8 { // else making what is there does no harm
-		cs[first] = cs[first].skip(n)
-	}
+	cs[first] = cs[first].skip(len(cs) - first - 1)
 	return cs
 }
 
@@ -239,4 +236,12 @@ func prctl(name string, option uint64, args ...Arg) Call {
 	all := make([]Arg, 1, 1+len(args))
 	all[0] = flags(option, name)
 	return call(unix.SYS_PRCTL, "prctl", append(all, args...)...)
+}
+
+// wait is one byte to the parent and one back.
+func wait(p Point) []Call {
+	return []Call{
+		call(unix.SYS_WRITE, "write", slot(Sync), blob([]byte{byte(p)}, p.String()), num(1)).must(1),
+		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
+	}
 }

@@ -12,6 +12,9 @@ type Plan struct {
 	Clone  Clone
 	Inputs []Input
 	Phases []Phase
+	// Warnings are what the specification asks for and will not get, in words:
+	// a capability that cannot be granted is no reason to fail.
+	Warnings []string
 
 	lowered [][]Call // by step; see Lower
 }
@@ -43,20 +46,37 @@ type Point uint8
 
 // The points, in order.
 const (
-	Grouped Point = iota + 1 // the cgroups are made
-	Born                     // parent writes id maps and whatever needs the host's /proc
-	Rooted                   // mounts are made, the old root is still there: hooks
-	Ready                    // all is set up but rights: state is created
+	Grouped   Point = iota + 1 // the cgroups are made
+	Born                       // parent writes id maps and whatever needs the host's /proc
+	Rooted                     // mounts are made, the old root is still there: hooks
+	Listening                  // the filter is in, and its listener open: see Listener
+	Ready                      // all is set up but rights: state is created
+)
+
+// What a mount may ask the parent for, in between and more than once. Step
+// says which mount it is.
+const (
+	Linked  Point = iota + 16 // make the target: there are links on the way to it
+	Checked                   // look at what is in slot Target, or of a device in Temp
+	Filled                    // give the file system in slot Tree what Target has
 )
 
 func (p Point) String() string {
 	switch p {
+	case Linked:
+		return "linked"
+	case Checked:
+		return "checked"
+	case Filled:
+		return "filled"
 	case Grouped:
 		return "grouped"
 	case Born:
 		return "born"
 	case Rooted:
 		return "rooted"
+	case Listening:
+		return "listening"
 	case Ready:
 		return "ready"
 	}

@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/berth-engine/berth/internal/mount"
 )
 
 // The slots that the planner uses. Work, Tree, Target and Temp are registers:
@@ -27,6 +25,11 @@ const (
 	Start                 // FIFO that start writes to
 	Pidfd                 // process whose namespaces are joined
 	FirstFree             // inputs: cgroup doors, namespaces
+	// FirstHigh is the first slot that the parent cannot fill: beyond what
+	// package syscall has to walk through at a fork.
+	FirstHigh Slot = MaxSlots
+	// HighEnd ends them.
+	HighEnd Slot = 250
 	// Image is the program that the child executes first.
 	Image Slot = MaxSlots - 3
 	// Report is the file that the child reports to; it maps it before the first step.
@@ -162,10 +165,7 @@ func (s WaitFor) String() string { return "wait for the parent: " + s.Point.Stri
 
 // Calls implements Step.
 func (s WaitFor) Calls() []Call {
-	return []Call{
-		call(unix.SYS_WRITE, "write", slot(Sync), quoted(string([]byte{byte(s.Point)})), num(1)).must(1),
-		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
-	}
+	return wait(s.Point)
 }
 
 // AwaitStart waits on a FIFO until somebody writes to it. The FIFO stays open
@@ -177,6 +177,17 @@ func (AwaitStart) String() string { return "wait for start" }
 // Calls implements Step.
 func (AwaitStart) Calls() []Call {
 	return []Call{call(unix.SYS_READ, "read", slot(Start), blob(make([]byte, 1), "buf"), num(1)).must(1)}
+}
+
+// DropGroups gives up the caller's groups while nothing can deny it: a user
+// namespace may.
+type DropGroups struct{}
+
+func (DropGroups) String() string { return "drop the caller's groups" }
+
+// Calls implements Step.
+func (DropGroups) Calls() []Call {
+	return []Call{call(unix.SYS_SETGROUPS, "setgroups", num(0), null())}
 }
 
 // BecomeRoot takes on uid and gid 0 of a new user namespace.
@@ -261,72 +272,14 @@ func (s ClassicRoot) Calls() []Call {
 	}
 }
 
-// Mount is one mount of the container: a file system of its own, or with Bind
-// a copy of a tree of the host.
-type Mount struct {
-	Bind   bool
-	New    NewMount // when not Bind
-	Source string   // of a bind, as seen before the root changes
-	To     string
-	IsDir  bool
-	Plain  bool // the target must be an ordinary directory, no link: /proc, /sys
-	Flags  mount.Flags
-}
-
-func (s Mount) String() string {
-	words := s.New.FS
-	if s.Bind {
-		words = "bind " + s.Source
-	}
-	if a := mount.AttrWords(s.Flags.Set | s.Flags.RecSet); a != "" {
-		words += " (" + a + ")"
-	}
-	return words + " on " + s.To
-}
-
-// Calls implements Step.
-func (s Mount) Calls() []Call {
-	cs := s.tree(make([]Call, 0, 7+len(s.New.Data)+resolves(s.To)))
-	how := uint64(inRoot)
-	if s.Plain {
-		how = noLinks
-	}
-	cs = resolve(cs, Root, s.To, s.IsDir, how, Temp, Target)
-	return append(cs, attach(Tree, Target))
-}
-
-// tree appends what makes the detached mount with all its attributes, so that
-// it is never visible with fewer.
-func (s Mount) tree(cs []Call) []Call {
-	f := s.Flags
-	if s.Bind {
-		cs = append(cs, cloneTree(cwd(), s.Source, f.Recursive, Tree))
-		if f.Named {
-			const all = unix.MOUNT_ATTR_RDONLY | unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC
-			cs = append(cs, setattr(Tree, false, f.Set, (all&^f.Set)|f.Clear, 0))
-		}
-	} else {
-		cs = newMount(cs, s.New)
-	}
-	if f.RecSet|f.RecClear != 0 {
-		cs = append(cs, setattr(Tree, true, f.RecSet, f.RecClear, 0))
-	}
-	p, rec := f.Propagation, f.PropagationRec
-	if p == 0 && s.Bind {
-		p, rec = unix.MS_PRIVATE, true
-	}
-	if p != 0 {
-		cs = append(cs, setattr(Tree, rec, 0, 0, p))
-	}
-	return cs
-}
-
 // MakeNode makes a device, FIFO or file below the root.
 type MakeNode struct {
 	Path     string
 	Mode     uint64 // type and permission bits
 	Dev      uint64
 	UID, GID uint32
+	// Check has the parent compare what is there already; it is in slot Temp.
+	Check bool
 }
 
 func (s MakeNode) String() string {
@@ -339,8 +292,14 @@ func (s MakeNode) String() string {
 // Calls implements Step. An existing node stays, as when an image has it.
 func (s MakeNode) Calls() []Call {
 	dir, name := path.Split(s.Path)
-	cs := resolve(make([]Call, 0, 2+resolves(dir)), Root, dir, true, inRoot, Temp, Target)
-	cs = append(cs, mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST))
+	cs := resolve(make([]Call, 0, 5+resolves(dir)), Root, dir, true, inRoot, Temp, Target)
+	node := mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST)
+	if s.Check {
+		old := append([]Call{openat2(Target, name, unix.O_PATH|unix.O_NOFOLLOW, 0, beneath).into(Temp)}, wait(Checked)...)
+		cs = append(append(cs, node.skip(len(old))), old...)
+	} else {
+		cs = append(cs, node)
+	}
 	if s.UID|s.GID != 0 {
 		cs = append(cs, call(unix.SYS_FCHOWNAT, "fchownat", slot(Target), text(name), num(uint64(s.UID)), num(uint64(s.GID)), flags(unix.AT_SYMLINK_NOFOLLOW, "NOFOLLOW")))
 	}
@@ -447,6 +406,61 @@ func (Pivot) Calls() []Call {
 		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
 		call(unix.SYS_PIVOT_ROOT, "pivot_root", text("."), text(".")),
 		call(unix.SYS_UMOUNT2, "umount2", text("."), flags(unix.MNT_DETACH, "MNT_DETACH")),
+		call(unix.SYS_CHDIR, "chdir", text("/")),
+	}
+}
+
+// OpenRoot takes the directory of the root as it is, for a container in the
+// runtime's own mount namespace.
+type OpenRoot struct{ Path string }
+
+func (s OpenRoot) String() string { return "root is directory " + s.Path + " of the machine" }
+
+// Calls implements Step.
+func (s OpenRoot) Calls() []Call {
+	return []Call{call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root)}
+}
+
+// ChangeRoot goes into the root in a mount namespace that others have, too.
+type ChangeRoot struct{}
+
+func (ChangeRoot) String() string { return "change the root; its mount namespace belongs to others" }
+
+// Calls implements Step.
+func (ChangeRoot) Calls() []Call {
+	return []Call{
+		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
+		call(unix.SYS_CHROOT, "chroot", text(".")),
+		call(unix.SYS_CHDIR, "chdir", text("/")),
+	}
+}
+
+// CoverOld takes a mount of the machine's tree away, or where it is locked
+// puts an empty one over it.
+type CoverOld struct{ Path string }
+
+func (s CoverOld) String() string { return "take away the machine's " + s.Path }
+
+// Calls implements Step. All mounts are slaves by now: nobody else notices.
+func (s CoverOld) Calls() []Call {
+	return []Call{
+		call(unix.SYS_UMOUNT2, "umount2", text(s.Path), flags(unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW, "MNT_DETACH|NOFOLLOW")).ok(unix.EINVAL, unix.EPERM).skip(1),
+		call(unix.SYS_MOUNT, "mount", text("tmpfs"), text(s.Path), text("tmpfs"), num(0), null()).ok(unix.ENOENT),
+	}
+}
+
+// MoveRoot puts the root tree over the machine's root and goes there. Unlike
+// Pivot it leaves the old root below: who may chroot(2) can get at it.
+type MoveRoot struct{}
+
+func (MoveRoot) String() string { return "move the root to / and go there, without pivot" }
+
+// Calls implements Step.
+func (MoveRoot) Calls() []Call {
+	return []Call{
+		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
+		call(unix.SYS_MOUNT, "mount", text("."), text("/"), null(), flags(unix.MS_MOVE, "MS_MOVE"), null()),
+		call(unix.SYS_CHROOT, "chroot", text(".")),
 		call(unix.SYS_CHDIR, "chdir", text("/")),
 	}
 }

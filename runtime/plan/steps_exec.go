@@ -102,6 +102,34 @@ func (s Rlimit) Calls() []Call {
 	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())}
 }
 
+// MoreFDs raises the soft limit of descriptors to the hard one and keeps what
+// it was: the set-up's descriptors have high numbers, whatever the caller's
+// soft limit is.
+type MoreFDs struct {
+	Hard uint64
+	Old  *[16]byte // struct rlimit64, filled by the kernel
+}
+
+func (MoreFDs) String() string { return "make room for the descriptors of the set-up" }
+
+// Calls implements Step.
+func (s MoreFDs) Calls() []Call {
+	b := make([]byte, 16)
+	binary.NativeEndian.PutUint64(b, s.Hard)
+	binary.NativeEndian.PutUint64(b[8:], s.Hard)
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old, "old"))}
+}
+
+// SameFDs gives the payload the limit of descriptors that MoreFDs found.
+type SameFDs struct{ Old *[16]byte }
+
+func (SameFDs) String() string { return "limit of descriptors as it was" }
+
+// Calls implements Step.
+func (s SameFDs) Calls() []Call {
+	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old, "old"), null())}
+}
+
 // OnlyFDs closes every descriptor from First on, but those in the slots and,
 // with KeepSync, the two that end at exec by themselves.
 type OnlyFDs struct {
@@ -251,8 +279,9 @@ func (s DropBounding) Calls() []Call {
 type SetIDs struct {
 	UID, GID uint32
 	Groups   []uint32
-	// NoSetgroups: the user namespace denies setgroups(2) and no groups are asked for.
-	NoSetgroups bool
+	// MayDeny: the user namespace may deny setgroups(2). No groups are asked
+	// for, and DropGroups came before it.
+	MayDeny bool
 }
 
 func (s SetIDs) String() string {
@@ -263,14 +292,15 @@ func (s SetIDs) String() string {
 func (s SetIDs) Calls() []Call {
 	u, g := num(uint64(s.UID)), num(uint64(s.GID))
 	cs := []Call{prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, num(1))}
-	if !s.NoSetgroups {
-		b := make([]byte, 4*len(s.Groups))
-		for i, id := range s.Groups {
-			binary.NativeEndian.PutUint32(b[4*i:], id)
-		}
-		cs = append(cs, call(unix.SYS_SETGROUPS, "setgroups", num(uint64(len(s.Groups))), blob(b, fmt.Sprint(s.Groups))))
+	b := make([]byte, 4*len(s.Groups))
+	for i, id := range s.Groups {
+		binary.NativeEndian.PutUint32(b[4*i:], id)
 	}
-	return append(cs,
+	groups := call(unix.SYS_SETGROUPS, "setgroups", num(uint64(len(s.Groups))), blob(b, fmt.Sprint(s.Groups)))
+	if s.MayDeny {
+		groups = groups.ok(unix.EPERM)
+	}
+	return append(cs, groups,
 		call(unix.SYS_SETRESGID, "setresgid", g, g, g),
 		call(unix.SYS_SETRESUID, "setresuid", u, u, u),
 		call(unix.SYS_GETUID, "getuid").must(int64(s.UID)),
@@ -331,12 +361,17 @@ func (NoNewPrivileges) Calls() []Call {
 
 // Seccomp installs a filter.
 type Seccomp struct {
-	Prog  []seccomp.Insn
-	Flags uint32
+	Prog     []seccomp.Insn
+	Flags    uint32
+	Listener int // the descriptor that it returns; 0: it has no listener
 }
 
 func (s Seccomp) String() string {
-	return fmt.Sprintf("system call filter of %d instructions", len(s.Prog))
+	words := fmt.Sprintf("system call filter of %d instructions", len(s.Prog))
+	if s.Listener != 0 {
+		words += ", its listener as descriptor " + strconv.Itoa(s.Listener)
+	}
+	return words
 }
 
 // Calls implements Step. struct sock_fprog is a count and a pointer.
@@ -352,7 +387,11 @@ func (s Seccomp) Calls() []Call {
 	arg := blob(prog, "{"+strconv.Itoa(len(s.Prog))+" instructions}")
 	arg.More.Refs = []Ref{{Offset: 8, Target: code}}
 	const setModeFilter = 1 // SECCOMP_SET_MODE_FILTER
-	return []Call{call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)}
+	c := call(unix.SYS_SECCOMP, "seccomp", flags(setModeFilter, "SET_MODE_FILTER"), num(uint64(s.Flags)), arg)
+	if s.Listener != 0 {
+		c = c.must(int64(s.Listener))
+	}
+	return []Call{c}
 }
 
 // Exec becomes the payload.
@@ -363,6 +402,9 @@ type Exec struct {
 }
 
 func (s Exec) String() string {
+	if len(s.Paths) == 0 {
+		return "nothing: there is no process"
+	}
 	words := make([]string, len(s.Args))
 	for i, a := range s.Args {
 		words[i] = a
@@ -383,7 +425,7 @@ func (s Exec) Calls() []Call {
 		}
 		cs = append(cs, c)
 	}
-	if len(s.Paths) > 1 {
+	if len(s.Paths) != 1 {
 		cs = append(cs, fail(unix.ENOENT))
 	}
 	return cs

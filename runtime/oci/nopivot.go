@@ -1,0 +1,83 @@
+package oci
+
+import (
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/plan"
+)
+
+// noPivot lists the procfs and sysfs mounts of the machine: one that is fully
+// visible anywhere would let a user namespace in the container mount a new one
+// without the container's masks (mount_namespaces(7)).
+func noPivot(f *plan.Facts) error {
+	f.NoPivot = true
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	f.Bare, err = bareMounts(string(data), f.RootPath)
+	return err
+}
+
+// bareMounts reads mountinfo, proc(5): the deepest mounts come first, so that
+// each is reached before what it is mounted in goes.
+func bareMounts(mountinfo, root string) ([]string, error) {
+	var bare []string
+	for line := range strings.Lines(mountinfo) {
+		before, after, ok := strings.Cut(line, " - ")
+		f, fs := strings.Fields(before), strings.Fields(after)
+		if !ok || len(f) < 5 || len(fs) < 1 {
+			return nil, fault.New(fault.Damaged, "mountinfo: %q", line)
+		}
+		if at := unescape(f[4]); (fs[0] == "proc" || fs[0] == "sysfs") && at != root && !strings.HasPrefix(at, root+"/") {
+			bare = append(bare, at)
+		}
+	}
+	slices.Reverse(bare)
+	return bare, nil
+}
+
+// unescape undoes the \ooo of mountinfo.
+func unescape(s string) string {
+	var b strings.Builder
+	for len(s) > 0 {
+		if s[0] == '\\' && len(s) >= 4 {
+			if n, err := strconv.ParseUint(s[1:4], 8, 8); err == nil {
+				b.WriteByte(byte(n))
+				s = s[4:]
+				continue
+			}
+		}
+		b.WriteByte(s[0])
+		s = s[1:]
+	}
+	return b.String()
+}
+
+// checkMountNamespace refuses to join the mount namespace that we are in: what
+// is mounted for the container would be mounted on the machine.
+func checkMountNamespace(l *specs.Linux) error {
+	for i, n := range l.Namespaces {
+		if n.Type != specs.MountNamespace || n.Path == "" {
+			continue
+		}
+		var ours, theirs unix.Stat_t
+		if err := unix.Stat("/proc/self/ns/mnt", &ours); err != nil {
+			return &os.PathError{Op: "stat", Path: "/proc/self/ns/mnt", Err: err}
+		}
+		if err := unix.Stat(n.Path, &theirs); err != nil {
+			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s: %w", i, n.Path, err)
+		}
+		if ours.Dev == theirs.Dev && ours.Ino == theirs.Ino {
+			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
+		}
+	}
+	return nil
+}

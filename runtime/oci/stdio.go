@@ -1,0 +1,86 @@
+package oci
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
+)
+
+// giveStdio makes the payload's user the owner of its standard streams, so that
+// it can open /dev/stdout anew: a pipe of its creator is for that one only.
+// Devices stay whose they are: a terminal of the payload's own is given to it
+// by its plan, and /dev/null is the machine's. uid is the machine's number.
+func giveStdio(files [3]*os.File, uid uint32) error {
+	for _, f := range files {
+		if f == nil {
+			continue
+		}
+		var st unix.Stat_t
+		fd := int(f.Fd())
+		if err := unix.Fstat(fd, &st); err != nil {
+			return os.NewSyscallError("fstat", err)
+		}
+		switch st.Mode & unix.S_IFMT {
+		case unix.S_IFIFO, unix.S_IFSOCK, unix.S_IFREG:
+		default:
+			continue
+		}
+		if st.Uid == uid {
+			continue
+		}
+		err := unix.Fchown(fd, int(uid), -1)
+		if err != nil && !mayKeepOwner(err) {
+			return os.NewSyscallError("fchown", err)
+		}
+	}
+	return nil
+}
+
+// mayKeepOwner: where owners cannot be given, for want of a right or of a file
+// system that has them, nothing was promised.
+func mayKeepOwner(err error) bool {
+	return errors.Is(err, unix.EPERM) || errors.Is(err, unix.EROFS) || errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS)
+}
+
+// hostUID is the machine's number of a container's user; false where its map
+// is not known or has none.
+func hostUID(s *specs.Spec, uid uint32) (uint32, bool) {
+	inside := false
+	for _, n := range s.Linux.Namespaces {
+		inside = inside || n.Type == specs.UserNamespace
+	}
+	if !inside {
+		return uid, true
+	}
+	for _, m := range s.Linux.UIDMappings {
+		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
+			return m.HostID + uid - m.ContainerID, true
+		}
+	}
+	return 0, false
+}
+
+// uidSeenFrom is the machine's number of a user of a running process's user namespace.
+func uidSeenFrom(pid int, uid uint32) (uint32, bool) {
+	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/uid_map")
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(data)) {
+		var n [3]uint64
+		f := strings.Fields(line)
+		for i := range n {
+			if len(f) == 3 {
+				n[i], _ = strconv.ParseUint(f[i], 10, 32)
+			}
+		}
+		if u := uint64(uid); u >= n[0] && u-n[0] < n[2] {
+			return uint32(n[1] + u - n[0]), true
+		}
+	}
+	return 0, false
+}
