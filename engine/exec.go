@@ -1,9 +1,7 @@
 package engine
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"path"
 	"path/filepath"
@@ -17,9 +15,9 @@ import (
 	"github.com/berth-engine/berth/container/bundle"
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/engine/detach"
-	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/merged"
+	"github.com/berth-engine/berth/runtime/oci"
 )
 
 // ExecRequest asks for a further process in a running container.
@@ -78,7 +76,7 @@ func (c *Containers) Exec(ctx context.Context, q ExecRequest) (container.ExitSta
 
 // process derives the new process from the container's own.
 func (c *Containers) process(records *container.Store, rec *container.Container, s container.Status, q ExecRequest) (*specs.Process, error) {
-	p, err := readProcess(filepath.Join(c.bundleDir(records, rec.ID), "config.json"))
+	p, err := oci.ReadBundleProcess(c.bundleDir(records, rec.ID))
 	if err != nil {
 		return nil, err
 	}
@@ -108,37 +106,6 @@ func (c *Containers) process(records *container.Store, rec *container.Container,
 	}
 	execCaps(p, q.Privileged)
 	return p, nil
-}
-
-// readProcess reads the process of a spec, which comes early in ours, and not
-// the whole of it: the larger part is about system calls.
-func readProcess(path string) (*specs.Process, error) {
-	data, err := disk.ReadInto(nil, path)
-	if err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(data))
-	if _, err = d.Token(); err != nil { // the brace
-		return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
-	}
-	for d.More() {
-		key, err := d.Token()
-		if err != nil {
-			return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
-		}
-		var p *specs.Process
-		var other json.RawMessage
-		if key == "process" {
-			if err := d.Decode(&p); err != nil {
-				return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
-			}
-			return p, nil
-		}
-		if err := d.Decode(&other); err != nil {
-			return nil, fault.New(fault.Damaged, "read %s: %w", path, err)
-		}
-	}
-	return nil, nil
 }
 
 // changeUser makes p run as another user of the container's own files.

@@ -2,7 +2,6 @@ package monitor
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"syscall"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/container/monitor/internal/wire"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // ExecRequest asks for a further process in the container.
@@ -40,7 +40,7 @@ func (c *Conn) Exec(ctx context.Context, q ExecRequest) (*Process, error) {
 	if q.Process == nil {
 		return nil, fault.New(fault.Invalid, "exec: no process given")
 	}
-	body, err := json.Marshal(q.Process)
+	body, err := jsontext.Marshal(q.Process)
 	if err != nil {
 		return nil, fault.Op("exec", "encode", err)
 	}

@@ -269,6 +269,9 @@ func (r *Reader) Leave(key string, v any) {
 	}
 }
 
+// Skip passes over a value, without looking whether it is valid.
+func (r *Reader) Skip() { r.value() }
+
 // value takes any value, without looking whether it is valid.
 func (r *Reader) value() string {
 	r.next()

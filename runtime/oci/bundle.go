@@ -1,6 +1,7 @@
 package oci
 
 import (
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/internal/under"
@@ -84,6 +86,33 @@ func ReadProcess(path string) (*specs.Process, error) {
 		return nil, err
 	}
 	return ParseProcess(path, data)
+}
+
+// ReadBundleProcess reads the process of a bundle's specification, and not the
+// rest, whose larger part is about system calls. It is nil if there is none.
+func ReadBundleProcess(dir string) (*specs.Process, error) {
+	name := filepath.Join(dir, "config.json")
+	data, err := disk.ReadInto(nil, name)
+	if err != nil {
+		return nil, err
+	}
+	var s specs.Spec
+	quick := jsontext.Try(data, &s, func(r *jsontext.Reader, s *specs.Spec) {
+		for key := range r.Object() {
+			if key != "process" {
+				r.Skip()
+				continue
+			}
+			s.Process = new(specs.Process)
+			readProcess(r, s.Process)
+		}
+	})
+	if !quick {
+		if err := json.Unmarshal(data, &s); err != nil {
+			return nil, fault.New(fault.Damaged, "read %s: %w", name, err)
+		}
+	}
+	return s.Process, nil
 }
 
 // checkSpec makes sure of what everything else takes for granted.

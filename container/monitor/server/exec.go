@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
@@ -11,6 +10,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/container/monitor/internal/wire"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // exec starts a further process and answers twice: with its pid, and with how
@@ -49,7 +49,7 @@ func (s *server) count(n int) {
 // launch calls the runtime.
 func (s *server) launch(m *wire.Message, fds []int) (*process, *os.File, error) {
 	var spec specs.Process
-	if err := json.Unmarshal(m.Process, &spec); err != nil {
+	if err := jsontext.Unmarshal(m.Process, &spec); err != nil {
 		closeFDs(fds)
 		return nil, nil, fault.New(fault.Invalid, "exec: process: %w", err)
 	}
