@@ -96,7 +96,7 @@ func measureState(b *bench) ([]result, error) {
 		return nil, err
 	}
 	empty := b.path("empty")
-	if err := build("empty", empty); err != nil {
+	if err := goBuild(empty, "empty"); err != nil {
 		absent["empty"] = firstLine(err.Error())
 	}
 	cs = append(cs, contender{name: "empty", run: func(int) error { return command{empty}.run() }})

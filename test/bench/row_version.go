@@ -1,7 +1,7 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -9,23 +9,24 @@ import (
 
 // measureVersion shows what berth's own packages cost at start.
 func measureVersion(b *bench) ([]result, error) {
-	berth := filepath.Join(b.Bin, "berth")
 	empty := b.path("emptycobra")
+	berth := filepath.Join(b.Bin, "berth")
+	build := func() error { return goBuild(empty, "emptycobra") }
 	cs, absent := present([]side{
 		{"berth", func() error { _, err := os.Stat(berth); return err }, just(func() command { return command{berth, "--version"} })},
-		{"empty", func() error { return build("emptycobra", empty) }, just(func() command { return command{empty, "--version"} })},
+		{"empty", build, just(func() command { return command{empty, "--version"} })},
 	})
 	t := interleave(b.Rounds*3, cs, absent)
 	return compare("", "berth", t, absent, []goal{{"empty", 2, "≤ 2 × an empty cobra program"}}), nil
 }
 
-// build compiles a program of this directory to compare with, as ours are.
-func build(name, to string) error {
+// goBuild builds one of our small programs, stripped like the shipped ones.
+func goBuild(exe, program string) error {
 	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w",
-		"-o", to, "github.com/berth-engine/berth/test/bench/"+name)
+		"-o", exe, "github.com/berth-engine/berth/test/bench/"+program)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("build %s: %s", name, out)
+		return errors.New("build " + program + ": " + string(out))
 	}
 	return nil
 }
