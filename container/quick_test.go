@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // everyday are records as most containers have them.
@@ -24,34 +26,13 @@ func everyday() (Container, Status) {
 	}
 }
 
-// took says whether quick alone decodes data, and to what.
-func took[T any](data []byte, quick func(*cursor, *T)) (v T, ok bool) {
-	c := cursor{rest: string(data)}
-	quick(&c, &v)
-	return v, !c.bad && c.rest == ""
-}
-
 func TestQuickReadsOurOwn(t *testing.T) {
 	rec, status := everyday()
 	for _, c := range []Container{rec, {}, {Request: Request{Entrypoint: []string{}}}} {
-		data, err := json.Marshal(c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, ok := took(data, quickContainer)
-		if diff := cmp.Diff(c, got); !ok || diff != "" {
-			t.Errorf("%s: read %v:\n%s", data, ok, diff)
-		}
+		whole(t, c, quickContainer)
 	}
 	for _, s := range []Status{status, {State: Running, Pid: 1}, {}} {
-		data, err := json.Marshal(s)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, ok := took(data, quickStatus)
-		if diff := cmp.Diff(s, got); !ok || diff != "" {
-			t.Errorf("%s: read %v:\n%s", data, ok, diff)
-		}
+		whole(t, s, quickStatus)
 	}
 }
 
@@ -64,18 +45,16 @@ func TestQuickLeavesTheRest(t *testing.T) {
 	whole(t, status, quickStatus)
 }
 
-func whole[T any](t *testing.T, want T, quick func(*cursor, *T)) {
+func whole[T any](t *testing.T, want T, quick func(*jsontext.Reader, *T)) {
 	t.Helper()
 	data, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got T
-	if err := decode(data, &got, quick); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
+	ok := jsontext.Try(data, &got, quick)
+	if diff := cmp.Diff(want, got); !ok || diff != "" {
+		t.Errorf("%s: read %v:\n%s", data, ok, diff)
 	}
 }
 
@@ -92,6 +71,7 @@ func FuzzQuick(f *testing.F) {
 	for _, s := range []string{
 		`{"State":"exited","State":"x"}`, `{"Exit":{"Code":01}}`, `{"Pid":1,}`, `{,"Pid":1}`, `{"Pid":1}{`, `{"Args":["\ud800"]}`, `{"Args":[,]}`,
 		`{"Request":{"Labels":{"a":"1","a":"2"}}}`, `{"Request":{"Entrypoint":null}}`, `{"Created":"2026-01-01T00:00:00+01:00"}`, "{\"ID\":\"\xff\"}",
+		`{"exit":{"Code":1},"Exit":{"Signal":2}}`, `{"Request":{"labels":{"a":"b"},"Labels":null}}`, `{"MonitorTicks":18446744073709551615}`,
 	} {
 		f.Add([]byte(s))
 	}
@@ -101,12 +81,11 @@ func FuzzQuick(f *testing.F) {
 	})
 }
 
-func agree[T any](t *testing.T, data []byte, quick func(*cursor, *T)) {
-	got, ok := took(data, quick)
-	if !ok {
+func agree[T any](t *testing.T, data []byte, quick func(*jsontext.Reader, *T)) {
+	var got, want T
+	if !jsontext.Try(data, &got, quick) {
 		return
 	}
-	var want T
 	if err := json.Unmarshal(data, &want); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%q: quick reads %+v, encoding/json %+v, %v", data, got, want, err)
 	}
@@ -121,7 +100,7 @@ func BenchmarkDecode(b *testing.B) {
 	var c Container
 	b.Run("quick", func(b *testing.B) {
 		for b.Loop() {
-			_ = decode(data, &c, quickContainer)
+			_ = jsontext.Decode(data, &c, quickContainer)
 		}
 	})
 	b.Run("json", func(b *testing.B) {

@@ -47,7 +47,7 @@ func Open(root string) (*Store, error) {
 func (s *Store) Dir(id string) string { return filepath.Join(s.dir, id) }
 
 // StatusFile is where the monitor of a container writes its status.
-func (s *Store) StatusFile(id string) string { return filepath.Join(s.dir, id, statusFile) }
+func (s *Store) StatusFile(id string) string { return s.dir + "/" + id + "/" + statusFile }
 
 // Create stores a new record and takes its name; it fails with fault.Conflict,
 // naming the holder, when the name is taken. An empty Name gets a random one,

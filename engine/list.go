@@ -56,6 +56,9 @@ func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
 		if q.Size {
 			it.Size = c.size(rec)
 		}
+		if out == nil {
+			out = make([]Item, 0, i+1) // as many as there can be
+		}
 		if out = append(out, it); q.Last > 0 && len(out) == q.Last {
 			break
 		}

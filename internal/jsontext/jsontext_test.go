@@ -67,6 +67,7 @@ var (
 	}
 	slow = []string{
 		`{"leaf":{"n":1.0}}`, `{"leaf":{"n":1},"leaf":{"u":2}}`, `{"table":{"a":null}}`, `{"leaves":[null]}`, `null`,
+		`{"LEAF":{"n":1},"leaf":{"u":2}}`, `{"table":{"a":"b"},"Table":null}`,
 	}
 	wrong = []string{
 		``, `{`, `{"leaf"}`, `{"leaf":}`, `{"leaf":{"n":01}}`, `{"leaf":{"n":9223372036854775808}}`, `{"leaf":{"u":-1}}`,

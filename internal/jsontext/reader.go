@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// Decode reads data into v: by read, or, when that stops, by encoding/json
-// alone. The error is that of encoding/json.
+// Decode reads data into v, whatever it was before: by read, or, when that
+// stops, by encoding/json alone. The error is that of encoding/json.
 func Decode[T any](data []byte, v *T, read func(*Reader, *T)) error {
 	if Try(data, v, read) {
 		return nil
@@ -18,14 +18,15 @@ func Decode[T any](data []byte, v *T, read func(*Reader, *T)) error {
 	return json.Unmarshal(data, v)
 }
 
-// Try reads data into v and says whether it could. If not, v is as before.
+// Try reads data into v and says whether it could. If not, v is zero.
 func Try[T any](data []byte, v *T, read func(*Reader, *T)) bool {
+	var zero T
 	r := Reader{rest: string(data)}
-	var got T
-	if read(&r, &got); !r.done() {
+	*v = zero
+	if read(&r, v); !r.done() {
+		*v = zero
 		return false
 	}
-	*v = got
 	return true
 }
 
@@ -78,8 +79,8 @@ func (r *Reader) word(s string) bool {
 }
 
 // Object gives the keys of an object, whose values the loop must read. Keys
-// with null are left out, which is what they mean. A key that comes twice is
-// not for this reader: encoding/json merges the two.
+// with null are left out, which is what they mean. A key that comes twice, be
+// it in another case, is not for this reader: encoding/json merges the two.
 func (r *Reader) Object() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		var room [24]string
@@ -88,7 +89,7 @@ func (r *Reader) Object() iter.Seq[string] {
 		for more := !r.take('}'); more && !r.bad; {
 			key := r.Text()
 			r.want(':')
-			if slices.Contains(seen, key) {
+			if contains(seen, key) {
 				r.bad = true
 			}
 			seen = append(seen, key)
@@ -102,6 +103,16 @@ func (r *Reader) Object() iter.Seq[string] {
 			}
 		}
 	}
+}
+
+// contains compares as encoding/json compares keys.
+func contains(seen []string, key string) bool {
+	for _, s := range seen {
+		if strings.EqualFold(s, key) {
+			return true
+		}
+	}
+	return false
 }
 
 // Array gives a turn for each element of an array, which the loop must read.
@@ -142,11 +153,12 @@ func (r *Reader) token() (tok string, plain bool) {
 		return "", false
 	}
 	plain = true
-	for i := 1; i < len(r.rest); i++ {
-		switch b := r.rest[i]; {
+	s := r.rest // the loop is most of the work: it stays in registers
+	for i := 1; i < len(s); i++ {
+		switch b := s[i]; {
 		case b == '"':
-			tok, r.rest = r.rest[:i+1], r.rest[i+1:]
-			return tok, plain
+			r.rest = s[i+1:]
+			return s[:i+1], plain
 		case b == '\\':
 			plain = false
 			i++

@@ -76,17 +76,21 @@ func parseStat(line []byte) (procStat, error) {
 	if open < 0 || end < open {
 		return procStat{}, fault.New(fault.Damaged, "no command name")
 	}
-	f := strings.Fields(string(line[end+1:])) // f[0] is field 3
-	if len(f) < 20 || len(f[0]) != 1 {
-		return procStat{}, fault.New(fault.Damaged, "%d fields after the command name, want at least 20", len(f))
+	var f [20][]byte // f[0] is field 3; line stays on the stack of who reads many
+	n, rest := 0, bytes.TrimSpace(line[end+1:])
+	for ; n < len(f) && len(rest) > 0; n++ {
+		f[n], rest, _ = bytes.Cut(rest, []byte{' '})
 	}
-	threads, err := strconv.Atoi(f[17])
+	if n < len(f) || len(f[0]) != 1 {
+		return procStat{}, fault.New(fault.Damaged, "%d fields after the command name, want at least %d", n, len(f))
+	}
+	threads, err := strconv.Atoi(string(f[17]))
 	if err != nil || threads < 0 {
-		return procStat{}, fault.New(fault.Damaged, "bad number of threads %q", f[17])
+		return procStat{}, fault.New(fault.Damaged, "bad number of threads %q", string(f[17]))
 	}
-	ticks, err := strconv.ParseUint(f[19], 10, 64)
+	ticks, err := strconv.ParseUint(string(f[19]), 10, 64)
 	if err != nil {
-		return procStat{}, fault.New(fault.Damaged, "bad start time %q", f[19])
+		return procStat{}, fault.New(fault.Damaged, "bad start time %q", string(f[19]))
 	}
 	return procStat{state: f[0][0], threads: threads, ticks: ticks}, nil
 }

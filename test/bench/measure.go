@@ -16,6 +16,9 @@ type contender struct {
 	run    func(turn int) error // what is timed
 	before func(turn int) error // not timed
 	after  func(turn int) error // not timed
+
+	// A second timed part, and what is waited for between the two, not timed.
+	wait, then func(turn int) error
 }
 
 // times holds the durations of each contender.
@@ -47,19 +50,23 @@ func interleave(rounds int, cs []contender, absent map[string]string) times {
 	return out
 }
 
-func (c contender) once(turn int) (time.Duration, error) {
-	if c.before != nil {
-		if err := c.before(turn); err != nil {
+func (c contender) once(turn int) (took time.Duration, err error) {
+	for _, step := range []struct {
+		do    func(turn int) error
+		timed bool
+	}{{c.before, false}, {c.run, true}, {c.wait, false}, {c.then, true}, {c.after, false}} {
+		if step.do == nil {
+			continue
+		}
+		start := time.Now()
+		if err := step.do(turn); err != nil {
 			return 0, err
 		}
+		if step.timed {
+			took += time.Since(start)
+		}
 	}
-	start := time.Now()
-	err := c.run(turn)
-	d := time.Since(start)
-	if err == nil && c.after != nil {
-		err = c.after(turn)
-	}
-	return d, err
+	return took, nil
 }
 
 func median(d []time.Duration) time.Duration {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -15,6 +16,7 @@ const (
 
 // measureMonitor compares what stays in memory for each idle container: our
 // monitor, podman's conmon and docker's shim, by their proportional set size.
+// All of them are looked at when they have come to rest.
 func measureMonitor(b *bench) ([]result, error) {
 	var mine float64
 	var out []result
@@ -24,8 +26,8 @@ func measureMonitor(b *bench) ([]result, error) {
 		run  func() command
 		is   func(comm, args string) bool
 	}{
-		{"berth", b.needBerth, b.berthRun, func(_, args string) bool {
-			return strings.Contains(args, " monitor ") && strings.Contains(args, b.Dir)
+		{"berth", b.needBerth, b.berthRun, func(comm, args string) bool {
+			return comm == "berth-monitor" && strings.Contains(args, b.Dir)
 		}},
 		{"conmon", b.needPodman, b.podmanRun, func(comm, _ string) bool { return comm == "conmon" }},
 		{
@@ -68,11 +70,26 @@ func (b *bench) idle(name string, run command, is func(comm, args string) bool) 
 	}
 	engine := map[string]string{"berth": "berth", "conmon": "podman", "containerd-shim": "docker"}[name]
 	defer b.removeAll([]contender{{name: engine}}, ids...)
-	kib, n := pss(is)
+	kib, n := settled(is)
 	if n != monitors {
 		return 0, fmt.Errorf("%s: found %d watchers of %d containers", name, n, monitors)
 	}
 	return float64(kib) / 1024 / monitors, nil
+}
+
+// settled is pss when that has not changed by a hundredth for two seconds, or
+// after ten: our monitor begins anew when it had nothing to do for one.
+func settled(is func(comm, args string) bool) (kib, n int) {
+	kib, n = pss(is)
+	since := time.Now()
+	for end := since.Add(10 * time.Second); time.Now().Before(end) && time.Since(since) < 2*time.Second; {
+		time.Sleep(200 * time.Millisecond)
+		k, m := pss(is)
+		if m != n || max(k-kib, kib-k)*100 > kib {
+			kib, n, since = k, m, time.Now()
+		}
+	}
+	return kib, n
 }
 
 // pss adds up the proportional set size of all processes that is selects.

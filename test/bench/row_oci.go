@@ -31,25 +31,14 @@ func (b *bench) ociRuntimes(filtered bool) ([]result, error) {
 	if filtered {
 		what = "default seccomp profile"
 	}
-	bundle, err := b.bundle(filtered)
+	bundle, err := b.bundle("oci-"+strconv.FormatBool(filtered), filtered, "/bin/true")
 	if err != nil {
 		return nil, err
 	}
-	runtime := func(name, exe, pkg string) side {
-		return side{
-			name: name,
-			need: func() error { _, err := find(exe, pkg); return err },
-			make: func() contender {
-				cmd := command{exe, "--root", b.path("oci-" + name), "run", "-b", bundle}
-				return contender{run: func(turn int) error { return cmd.with(name + strconv.Itoa(turn)).run() }}
-			},
-		}
-	}
-	cs, absent := present([]side{
-		runtime("berth-oci", filepath.Join(b.Bin, "berth-oci"), "berth"),
-		runtime("runc", b.Runc, "runc"),
-		runtime("crun", b.Crun, "crun"),
-	})
+	cs, absent := present(b.runtimes(func(name string, runtime command) contender {
+		cmd := runtime.with("run", "-b", bundle)
+		return contender{run: func(turn int) error { return cmd.with(name + strconv.Itoa(turn)).run() }}
+	}))
 	t := interleave(b.Rounds, cs, absent)
 	return compare(what, "berth-oci", t, absent, []goal{
 		{"crun", 0.6, "≤ 0.6 × crun"},
@@ -57,14 +46,28 @@ func (b *bench) ociRuntimes(filtered bool) ([]result, error) {
 	}), nil
 }
 
-// bundle writes the spec of `berth-oci spec`, changed only to run /bin/true
-// without a terminal, in our cgroup, on the busybox root.
-func (b *bench) bundle(filtered bool) (string, error) {
-	dir := b.path("bundle-" + strconv.FormatBool(filtered))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+// runtimes are berth-oci and its peers, each with its own way to do the work.
+// All keep their state below /run, as they do when nobody says where: in the
+// bench it is a tmpfs of its own.
+func (b *bench) runtimes(do func(name string, runtime command) contender) []side {
+	var out []side
+	for _, r := range []struct{ name, exe, pkg string }{
+		{"berth-oci", filepath.Join(b.Bin, "berth-oci"), "berth"}, {"runc", b.Runc, "runc"}, {"crun", b.Crun, "crun"},
+	} {
+		out = append(out, side{
+			r.name,
+			func() error { _, err := find(r.exe, r.pkg); return err },
+			func() contender { return do(r.name, command{r.exe, "--root", "/run/oci-" + r.name}) },
+		})
 	}
-	if err := os.Symlink(b.rootfs, filepath.Join(dir, "rootfs")); err != nil {
+	return out
+}
+
+// bundle writes the spec of `berth-oci spec`, changed only to run a program
+// without a terminal, in a group of ours, on the busybox root.
+func (b *bench) bundle(name string, filtered bool, args ...string) (string, error) {
+	dir := b.path("bundle-" + name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
 	file := filepath.Join(dir, "config.json")
@@ -83,9 +86,9 @@ func (b *bench) bundle(filtered bool) (string, error) {
 	}
 	spec.Version = "1.0.2" // the newest that Debian's crun accepts
 	spec.Process.Terminal = false
-	spec.Process.Args = []string{"/bin/true"}
+	spec.Process.Args = args
 	spec.Root.Path = b.rootfs
-	spec.Linux.CgroupsPath = b.group + "/oci"
+	spec.Linux.CgroupsPath = b.group + "/" + name
 	if filtered {
 		caps := spec.Process.Capabilities.Bounding
 		spec.Linux.Seccomp = seccomp.Default(seccomp.Host{Arch: goruntime.GOARCH, Caps: caps, Kernel: [2]int{5, 10}})

@@ -15,6 +15,10 @@ type row struct {
 // rows are in the order of the page.
 var rows = []row{
 	{"oci", "`berth-oci run` of `/bin/true`, one bundle for all", measureOCI},
+	{"life", "`berth-oci create`, `start` and `delete`, one bundle for all", measureLife},
+	{"ociexec", "`berth-oci exec C /bin/true`", measureOCIExec},
+	{"state", "`berth-oci state C`", measureState},
+	{"rss", "memory of `berth-oci run`, at its most", measureRSS},
 	{"run", "`run --rm --network none IMAGE true`", measureRun},
 	{"exec", "`exec C true`", measureExec},
 	{"monitor", "monitor of an idle container, PSS each when 50 run", measureMonitor},

@@ -3,8 +3,8 @@ package format
 import (
 	"bytes"
 	"io"
+	"reflect"
 	"strings"
-	"text/tabwriter"
 	"text/template"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -52,39 +52,52 @@ func (s Spec) plan(quiet bool) (text string, table, isJSON bool) {
 	return unescape.Replace(f), false, false
 }
 
-// Print writes rows to w. quiet asks for the Quiet template.
+// Print writes rows to w, in one write. quiet asks for the Quiet template.
 func Print[R any](w io.Writer, s Spec, quiet bool, rows []R) error {
 	text, table, _ := s.plan(quiet)
 	t, err := Parse(text)
 	if err != nil {
 		return err
 	}
-	var body bytes.Buffer
-	for _, r := range rows {
-		if err := line(&body, t, r); err != nil {
+	var b bytes.Buffer
+	if table {
+		err = line(&b, t, s.Header)
+	}
+	if err == nil {
+		err = lines(&b, t, rows)
+	}
+	if err != nil {
+		return err
+	}
+	out := b.Bytes()
+	if table {
+		if out, err = align(out); err != nil {
 			return err
 		}
 	}
-	if !table {
-		_, err = w.Write(body.Bytes())
-		return err
-	}
-	var head bytes.Buffer
-	if err := line(&head, t, s.Header); err != nil {
-		return err
-	}
-	var out bytes.Buffer // a tabwriter writes cell by cell
-	tw := tabwriter.NewWriter(&out, 10, 1, 3, ' ', 0)
-	for _, text := range [][]byte{head.Bytes(), body.Bytes()} {
-		if _, err := tw.Write(text); err != nil {
-			return err
-		}
-	}
-	if err := tw.Flush(); err != nil {
-		return err
-	}
-	_, err = w.Write(out.Bytes())
+	_, err = w.Write(out)
 	return err
+}
+
+// lines writes a line for each row.
+func lines[R any](b *bytes.Buffer, t *template.Template, rows []R) error {
+	p, ok := plainOf(t, reflect.TypeFor[R]())
+	if !ok {
+		for _, r := range rows {
+			if err := line(b, t, r); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	for i := range rows {
+		before := b.Len()
+		p.line(b, reflect.ValueOf(&rows[i]).Elem())
+		if i == 0 { // the others are about as long
+			b.Grow((b.Len() - before) * len(rows))
+		}
+	}
+	return nil
 }
 
 func line(b *bytes.Buffer, t *template.Template, data any) error {
