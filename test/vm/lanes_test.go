@@ -21,7 +21,13 @@ var v2 = []job{
 		pkg: "runtime/oci",
 		run: "^Test(Life|Kill|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$|Peers)/.*/default",
 	},
-	{pkg: "cmd/berth-oci", run: "TestCommands|TestRun"},
+	{
+		pkg: "cmd/berth-oci", run: "TestCommands|TestRun|TestV2|TestAppArmor",
+		must: []string{
+			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
+			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
+		},
+	},
 }
 
 // systemd is a machine with systemd as process 1.
