@@ -42,10 +42,10 @@ func lane(t *testing.T, machine []string, jobs []job) {
 	if jobs = chosen(jobs); len(jobs) == 0 {
 		t.Skipf("-only %s: nothing of it runs here", *only)
 	}
-	if err := command(t, append(machine, "--setup")...).Run(); status(err) == lacking {
-		fixture.Lack(t, "%v", err)
+	if out, err := command(t, append(machine, "--setup")...); status(err) == lacking {
+		fixture.Lack(t, "%s", out)
 	} else if err != nil {
-		t.Fatal(err)
+		t.Fatalf("%v: %s", err, out)
 	}
 	bin := binaries(t)
 	share := t.TempDir()
@@ -54,14 +54,12 @@ func lane(t *testing.T, machine []string, jobs []job) {
 	}
 	args := []string{"--share", share, "--ro-share", module(t), "--ro-share", bin, "--env", "CI=" + os.Getenv("CI")}
 	args = append(append(args, machine...), "--", "sh", "jobs")
-	began := time.Now()
-	ended := command(t, args...).Run()
-	t.Logf("the machine ran for %v", time.Since(began).Round(time.Second/10))
+	out, ended := command(t, args...)
 	for i, j := range jobs {
 		t.Run(j.pkg, func(t *testing.T) { j.report(t, filepath.Join(share, strconv.Itoa(i)), ended) })
 	}
 	if ended != nil {
-		t.Error(ended)
+		t.Errorf("run.sh: %v\n%s", ended, out)
 	}
 }
 
@@ -100,18 +98,18 @@ func script(root, bin string, jobs []job) string {
 }
 
 // report replays what the job has written to file. ended is the machine's own
-// error: it explains a job that did not begin.
+// error, which explains what a job did not do.
 func (j job) report(t *testing.T, file string, ended error) {
 	output, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatalf("did not begin: %v (%v)", ended, err)
+		t.Fatalf("did not begin: %v; run.sh: %v", err, ended)
 	}
 	r := decode(t, output)
 	r.replayBelow(t)
 	code, err := os.ReadFile(file + ".status")
 	switch {
 	case err != nil:
-		t.Errorf("did not come to an end: %v\n%s", ended, strings.Join(r.output, ""))
+		t.Errorf("did not come to an end; run.sh: %v\n%s", ended, strings.Join(r.output, ""))
 	case strings.TrimSpace(string(code)) != "0" && !t.Failed():
 		t.Errorf("exit status %s\n%s", strings.TrimSpace(string(code)), strings.Join(r.output, ""))
 	}
@@ -122,25 +120,20 @@ func (j job) report(t *testing.T, file string, ended error) {
 	}
 }
 
-// command is run.sh. It ends with us, and says why it failed.
-func command(t *testing.T, args ...string) *machine {
+// command is run.sh, which ends with us. It says why it failed in its output.
+func command(t *testing.T, args ...string) (string, error) {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(module(t), "test/vm/run.sh"), args...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
-	return &machine{cmd}
-}
-
-type machine struct{ *exec.Cmd }
-
-func (m *machine) Run() error {
-	// The kernel sends Pdeathsig when the thread ends that made the process.
+	// The kernel sends that when the thread ends that made the process.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	out, err := m.CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	if p := cmd.ProcessState; p != nil {
+		t.Logf("run.sh took %.1f s, and %.1f s of CPU", time.Since(began).Seconds(), (p.UserTime() + p.SystemTime()).Seconds())
 	}
-	return nil
+	return strings.TrimSpace(string(out)), err
 }
 
 func status(err error) int {

@@ -78,6 +78,8 @@ run=$(mktemp -d "${TMPDIR:-/tmp}/berth-vm.XXXXXX") || die mktemp
 children=()
 leave() {
 	trap - EXIT
+	trap '' INT TERM HUP # one is enough
+	exec 7>&- 8>&-       # what the readers of the guest's output wait for
 	for p in "${children[@]}"; do kill "$p" 2>/dev/null; done
 	wait 2>/dev/null
 	rm -rf --one-file-system "$run"
