@@ -16,10 +16,10 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test lint fmt bench fuzz cover install clean
+.PHONY: help build run test test-vm lint fmt bench fuzz cover install clean
 
 help: ## list the targets
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 build: ## static binaries bin/berth, bin/berth-oci and bin/berth-registry
 	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berth ./cmd/berth-oci ./cmd/berth-registry
@@ -28,8 +28,12 @@ run: build ## run a container on the machine's own root file system and show wha
 	@test/look.sh bin/berth
 
 test: ## install what the tests need (as root) and run every test
-	@test/packages.sh test
+	@test/packages.sh test vm
 	@$(GO) run ./test/report -count=1 -timeout 25m $(TESTFLAGS) ./...
+
+test-vm: ## of these, the tests in virtual machines: cgroup v2 and v1, systemd, AppArmor
+	@test/packages.sh test vm
+	@$(GO) run ./test/report -count=1 -timeout 25m $(TESTFLAGS) ./test/vm
 
 lint: ## gofumpt, vet, staticcheck, govulncheck, arm64, import rules
 	@test/lint.sh

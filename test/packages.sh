@@ -5,6 +5,9 @@ set -eu
 
 # What berth's own tests call.
 test='busybox-static crun docker-registry gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap procps qemu-user-static runc skopeo strace umoci util-linux'
+# What the virtual machines of test/vm are made of, and what is in them. Their
+# kernels are not installed: run.sh keeps them in the user's cache directory.
+vm='apparmor busybox-static cpio dbus e2fsprogs kmod lz4 qemu-system-common qemu-system-x86 systemd util-linux xz-utils zstd'
 # What make bench compares with, and what fills and watches them.
 bench="$test conmon containerd docker.io podman"
 
@@ -12,8 +15,9 @@ want=
 for set in "$@"; do
 	case $set in
 	test) want="$want $test" ;;
+	vm) want="$want $vm" ;;
 	bench) want="$want $bench" ;;
-	*) echo "packages.sh: no set $set; there are test and bench" >&2; exit 2 ;;
+	*) echo "packages.sh: no set $set; there are test, vm and bench" >&2; exit 2 ;;
 	esac
 done
 

@@ -3,6 +3,7 @@ package oci
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -86,7 +87,7 @@ func mapped(p *pod) {
 	p.spec.Linux.UIDMappings, p.spec.Linux.GIDMappings = m, m
 	p.spec.Linux.Namespaces = append(p.spec.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 	// The directory of the test is for root only: the container's root is not.
-	for dir := p.bundle; dir != "/tmp" && dir != "/"; dir = dir[:strings.LastIndexByte(dir, '/')] {
+	for dir := p.bundle; dir != filepath.Clean(os.TempDir()); dir = filepath.Dir(dir) {
 		if err := os.Chmod(dir, 0o755); err != nil {
 			p.t.Fatal(err)
 		}

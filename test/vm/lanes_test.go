@@ -1,0 +1,57 @@
+package vm
+
+import (
+	"slices"
+	"testing"
+)
+
+// job is a package whose tests run in a guest.
+type job struct {
+	pkg  string   // below the module's root
+	run  string   // -test.run; empty is all
+	skip string   // -test.skip
+	must []string // what the lane is there for: these may not skip
+}
+
+// v2 is the machine of most users: a pure cgroup v2 tree with every
+// controller, and AppArmor.
+var v2 = []job{
+	{pkg: "runtime/cgroup", skip: "TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep"},
+	{
+		pkg: "runtime/oci",
+		run: "^Test(Life|Kill|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$|Peers)/.*/default",
+	},
+	{
+		pkg: "cmd/berth-oci", run: "TestCommands|TestRun|TestV2|TestAppArmor",
+		must: []string{
+			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
+			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
+		},
+	},
+}
+
+// systemd is a machine with systemd as process 1.
+var systemd = []job{
+	{pkg: "runtime/cgroup", run: "TestFreeze|TestKillFindsEverybody|TestEnter"},
+}
+
+// v1 is the oldest that we support: Linux 6.1, with every controller in a
+// hierarchy of its own and no unified tree.
+var v1 = []job{
+	{pkg: "runtime/cgroup", skip: "TestApplyRefusesInWords"},
+}
+
+func TestV2(t *testing.T) { lane(t, nil, v2) }
+
+func TestSystemd(t *testing.T) { lane(t, []string{"--systemd", "--cpus", "1"}, systemd) }
+
+func TestV1(t *testing.T) { lane(t, []string{"--kernel", "6.1", "--v1", "--cpus", "1"}, v1) }
+
+// packages are all that some lane runs tests of.
+func packages() (all []string) {
+	for _, j := range slices.Concat(v2, systemd, v1) {
+		all = append(all, j.pkg)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
