@@ -236,8 +236,8 @@ func (g *group) handDown(t *tree, files []File, d *dir) error {
 }
 
 // enable makes path give controllers to its children, after making sure that
-// its own parent gives them to it. It does what it can and returns the last
-// refusal.
+// its own parent gives them to it. It does what it can and returns the
+// uppermost refusal.
 func (g *group) enable(path string, controllers []string) (refused error) {
 	d := g.dir(path)
 	defer d.close()
@@ -255,6 +255,7 @@ func (g *group) enable(path string, controllers []string) (refused error) {
 	for _, c := range controllers {
 		err := d.write("cgroup.subtree_control", "+"+c)
 		switch {
+		case refused != nil: // from further up: there the reason is
 		case errors.Is(err, unix.EBUSY):
 			refused = fault.New(fault.Conflict, "%s cannot hand down controller %s: %w (it has processes of its own; choose a cgroup path under a group without)", path, c, err)
 		case err != nil:

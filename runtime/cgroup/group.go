@@ -26,8 +26,8 @@ type Manager interface {
 	// the rest.
 	Begin() error
 	// Apply changes limits. What r does not name stays, device rules
-	// included. Two numbers that share a file on v2 (quota and period, memory
-	// and swap) must be given together.
+	// included: of two numbers that v2 keeps in one file, or in another sum
+	// (quota and period, memory and swap), one can be given alone.
 	Apply(r *specs.LinuxResources) error
 	// Doors opens "tasks" of every v1 hierarchy. A process with one thread
 	// that writes "0" to each is in. The caller closes them.

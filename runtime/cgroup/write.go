@@ -181,28 +181,6 @@ func (g *group) apply(files []File, dirs []*dir) error {
 	return nil
 }
 
-func (g *group) Apply(r *specs.LinuxResources) error {
-	const op = "cgroup.update"
-	w, err := g.compile(r, true)
-	if err != nil {
-		return fault.Op(op, g.name(), err)
-	}
-	dirs, done := g.dirs()
-	defer done()
-	if r != nil && r.Memory != nil && r.Memory.CheckBeforeUpdate != nil && *r.Memory.CheckBeforeUpdate {
-		if err := g.checkUsage(r.Memory); err != nil {
-			return fault.Op(op, g.name(), err)
-		}
-	}
-	if err := g.apply(w.files, dirs); err != nil {
-		return fault.Op(op, g.name(), err)
-	}
-	if w.rules != nil {
-		return fault.Op(op, g.name(), g.confine(w.rules, dirs[len(dirs)-1]))
-	}
-	return nil
-}
-
 // dirs returns a directory for each tree, and what closes them.
 func (g *group) dirs() ([]*dir, func()) {
 	dirs := make([]*dir, len(g.trees))
@@ -214,26 +192,4 @@ func (g *group) dirs() ([]*dir, func()) {
 			d.close()
 		}
 	}
-}
-
-// checkUsage is checkBeforeUpdate: on v2 the kernel would take a limit below
-// the usage and kill. On v1 it refuses by itself.
-func (g *group) checkUsage(m *specs.LinuxMemory) error {
-	t := g.find("memory")
-	if t == nil || !t.unified {
-		return nil
-	}
-	d := g.dir(t.path)
-	defer d.close()
-	usage, err := d.number("memory.current")
-	if err != nil {
-		return nil //nolint:nilerr // a courtesy: without the number the write decides
-	}
-	if v := set(m.Swap); v > 0 && uint64(v) <= usage {
-		return fault.New(fault.Conflict, "rejecting memory+swap limit %d <= usage %d", v, usage)
-	}
-	if v := set(m.Limit); v > 0 && uint64(v) <= usage {
-		return fault.New(fault.Conflict, "rejecting memory limit %d <= usage %d", v, usage)
-	}
-	return nil
 }
