@@ -55,6 +55,13 @@ type Manager interface {
 	Paths() map[string]string
 	// OOMKills counts processes killed for lack of memory since Create.
 	OOMKills() (uint64, error)
+	// WatchOOM starts to watch for them. The caller closes it.
+	WatchOOM() (*Watch, error)
+	// Victims lists who was killed for lack of memory, and whose limit it was,
+	// as far back as the kernel's log goes. It needs the right to read that,
+	// and is a help for people, not a count: of many in a row the kernel
+	// reports some, and a group of the same name before this one is in it.
+	Victims() ([]Victim, error)
 }
 
 // group implements Manager for v1, v2 and both at once: each tree knows which
