@@ -23,19 +23,37 @@ const mark = "trusted.berth"
 const tries = 100
 
 func (g *group) Create(r *specs.LinuxResources) error {
-	const op = "cgroup.create"
-	w, err := g.compile(r, false)
-	if err != nil {
-		return fault.Op(op, g.name(), err)
+	if r == nil {
+		r = &specs.LinuxResources{}
 	}
 	undo := cleanup.New()
-	dirs, done := g.dirs()
-	defer done()
-	if err := g.create(w, dirs, undo); err != nil {
-		return fault.Op(op, g.name(), errors.Join(err, undo.Run()))
+	if err := g.createAll(r, undo); err != nil {
+		return fault.Op("cgroup.create", g.name(), errors.Join(err, undo.Run()))
 	}
 	undo.Release()
 	return nil
+}
+
+func (g *group) createAll(r *specs.LinuxResources, undo *cleanup.Stack) error {
+	if g.unit != nil && g.unit.hold != nil { // by Begin
+		undo.Add(g.unit.stop)
+	}
+	w, err := g.compile(r, false)
+	if err != nil {
+		return err
+	}
+	dirs, done := g.dirs()
+	defer done()
+	if err := g.startUnit(undo); err != nil {
+		return err
+	}
+	if err := g.create(w, dirs, undo); err != nil {
+		return err
+	}
+	if err := g.tellUnit(g.unit, w, r); err != nil {
+		return err
+	}
+	return g.limit(w, dirs)
 }
 
 func (g *group) Begin() error {
@@ -47,7 +65,11 @@ func (g *group) Begin() error {
 	undo := cleanup.New()
 	d := g.dir(t.path)
 	defer d.close()
-	made, err := g.makeLeaf(t, d, undo)
+	err := g.startUnit(undo)
+	made := false
+	if err == nil {
+		made, err = g.makeLeaf(t, d, undo)
+	}
 	if err == nil && !made {
 		err = g.vacant(t)
 	}
@@ -81,6 +103,11 @@ func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 			}
 		}
 	}
+	return nil
+}
+
+// limit writes every limit of a new group.
+func (g *group) limit(w work, dirs []*dir) error {
 	if err := g.apply(w.files, dirs); err != nil {
 		return err
 	}
@@ -186,6 +213,9 @@ func (g *group) vacant(t *tree) error {
 	pids, err := g.pidsIn(t)
 	if err != nil {
 		return err
+	}
+	if g.unit != nil && g.unit.hold != nil {
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == g.unit.hold.pid() })
 	}
 	if len(pids) > 0 {
 		return fault.New(fault.Conflict, "container's cgroup is not empty: %d processes in %s", len(pids), t.path)

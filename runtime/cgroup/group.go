@@ -25,6 +25,8 @@ type Manager interface {
 	// that a process can be born in it while Create, which must follow, does
 	// the rest.
 	Begin() error
+	// Settle is called when the container's first process is in its groups.
+	Settle()
 	// Apply changes limits. What r does not name stays, device rules
 	// included: of two numbers that v2 keeps in one file, or in another sum
 	// (quota and period, memory and swap), one can be given alone.
@@ -69,6 +71,7 @@ type Manager interface {
 type group struct {
 	trees []tree // the unified tree last
 	begun bool   // Begin made the unified one: who is in it is ours
+	unit  *unit  // if systemd makes it
 
 	seam seam // tests
 	fake bool // tests: not a cgroup file system

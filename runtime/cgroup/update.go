@@ -22,13 +22,16 @@ func (g *group) Apply(r *specs.LinuxResources) error {
 	if err != nil {
 		return fault.Op(op, g.name(), err)
 	}
-	dirs, done := g.dirs()
-	defer done()
 	if r.Memory != nil && r.Memory.CheckBeforeUpdate != nil && *r.Memory.CheckBeforeUpdate {
 		if err := g.checkUsage(r.Memory); err != nil {
 			return fault.Op(op, g.name(), err)
 		}
 	}
+	if err := g.tellUnit(g.findUnit(), w, r); err != nil {
+		return fault.Op(op, g.name(), err)
+	}
+	dirs, done := g.dirs()
+	defer done()
 	if err := g.apply(w.files, dirs); err != nil {
 		return fault.Op(op, g.name(), err)
 	}
