@@ -120,7 +120,6 @@ func TestWithoutContainer(t *testing.T) {
 	s.want(0, "", "delete", "none", "--force")
 	s.want(1, "no such file", "list")
 	s.want(1, "unknown log format", "--log-format", "xml", "list")
-	s.want(1, "--systemd-cgroup", "--systemd-cgroup", "create", "x")
 	s.want(1, "config.json", "run", "x")
 	s.want(1, "--no-pivot", "run", "--no-pivot", "--bundle", s.bundle, "x")
 	if _, err := os.Lstat(s.root); err == nil {

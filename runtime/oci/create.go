@@ -144,7 +144,7 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if c.cg, err = groups(layout, c.req.ID, c.spec); err != nil {
+	if c.cg, err = groups(layout, c.req.ID, c.spec, c.r.Systemd); err != nil {
 		return err
 	}
 	c.announce()
@@ -202,7 +202,14 @@ func anyExists(paths map[string]string) bool {
 
 // groups are a container's cgroups: where its specification says, or of its
 // name below the runtime's own.
-func groups(layout *cgroup.Layout, id string, s *specs.Spec) (cgroup.Manager, error) {
+func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgroup.Manager, error) {
+	if systemd {
+		path := ""
+		if s.Linux != nil {
+			path = s.Linux.CgroupsPath
+		}
+		return layout.Scope(path, id)
+	}
 	if s.Linux != nil && s.Linux.CgroupsPath != "" {
 		return layout.Manager(s.Linux.CgroupsPath)
 	}
@@ -257,6 +264,7 @@ func (c *creation) launch(ctx context.Context) error {
 		b := c.req.Bundle
 		return explainExec(site{b.Mounts, b.Root, c.spec.Mounts}, c.spec.Process, err)
 	}
+	c.cg.Settle()
 	c.proc.Pid, c.proc.Pidfd = child.Pid, child.Pidfd
 	c.undo.Add(func() error {
 		child.Kill()

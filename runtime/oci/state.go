@@ -24,6 +24,8 @@ import (
 // Runtime keeps containers below Root, one directory each.
 type Runtime struct {
 	Root string // absolute; made when the first container is
+	// Systemd has systemd make the groups of new containers.
+	Systemd bool
 	// Warn takes what does not stop an operation; nil drops it.
 	Warn func(err error)
 	// seam lets a test fail, or die, before a step of Create.
