@@ -48,6 +48,9 @@ type Manager interface {
 	Frozen() (bool, error)
 	// Pids lists the processes of the groups and all groups below, in order.
 	Pids() ([]int, error)
+	// Devices reads the device rules back, from the kernel. They say what
+	// holds, not how it was said; on v2 whoever attached the filters.
+	Devices() ([]Rule, error)
 	// Kill sends SIGKILL to all of them, frozen or not. It does not wait.
 	Kill() error
 	// Remove removes the groups and all groups below them, waiting for
@@ -73,6 +76,11 @@ type group struct {
 	begun bool   // Begin made the unified one: who is in it is ours
 	unit  *unit  // if systemd makes it
 
+	// Trees in which we may make nothing are left out, and why is here by
+	// controller, "" for the unified one.
+	barred map[string]error
+	v2     bool // the machine has nothing else
+
 	seam seam // tests
 	fake bool // tests: not a cgroup file system
 }
@@ -80,6 +88,9 @@ type group struct {
 // Reopen returns the manager that had these Paths.
 func Reopen(paths map[string]string) (Manager, error) {
 	const op = "cgroup.reopen"
+	if paths == nil { // an empty map is a group of which nothing could be made
+		return nil, fault.Op(op, "", fault.New(fault.Damaged, "no paths of any group"))
+	}
 	g := &group{}
 	unified, hasUnified := paths[""]
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
@@ -101,9 +112,6 @@ func Reopen(paths map[string]string) (Manager, error) {
 		}
 		slices.Sort(t.controllers)
 		g.trees = append(g.trees, t)
-	}
-	if len(g.trees) == 0 {
-		return nil, fault.Op(op, "", fault.New(fault.Damaged, "no path of any group"))
 	}
 	return g, nil
 }
@@ -154,4 +162,9 @@ func (g *group) unified() *tree {
 func (g *group) pure() bool { return len(g.trees) == 1 && g.trees[0].unified }
 
 // name is how errors call the group.
-func (g *group) name() string { return g.trees[len(g.trees)-1].path }
+func (g *group) name() string {
+	if len(g.trees) == 0 {
+		return "(none)"
+	}
+	return g.trees[len(g.trees)-1].path
+}

@@ -1,9 +1,12 @@
 package cgroup
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -131,19 +134,52 @@ func (m membership) mountIn(mounts []cgroupMount) (best cgroupMount, ok bool) {
 // "/a/b" counts from the top of each hierarchy, "a/b" from the caller's own
 // group. On a pure v2 machine "a/b" counts from the group above the caller's
 // own one: a group with processes cannot hand controllers to its children.
+//
+// Hierarchies in which we may make nothing, as in a container or without
+// root's rights, are left out. That is an error only for who asks for a limit
+// that needs them: those of whoever made our groups hold for what is in them.
 func (l *Layout) Manager(path string) (Manager, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	g := &group{}
+	g := &group{v2: l.Version == V2}
 	for _, h := range l.Hierarchies {
 		dir, err := h.place(path, l.Version)
 		if err != nil {
 			return nil, err
 		}
+		if err := writable(dir); err != nil {
+			g.bar(&h, err)
+			continue
+		}
 		g.trees = append(g.trees, tree{controllers: h.Controllers, unified: h.Unified, path: dir, top: h.Mountpoint})
 	}
 	return g, nil
+}
+
+// writable reports why a directory cannot be made: its nearest ancestor that
+// exists may not be written to.
+func writable(dir string) error {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK)
+		if !errors.Is(err, unix.ENOENT) {
+			return fault.Op("write to", dir, err)
+		}
+	}
+	return nil
+}
+
+// bar notes that a hierarchy is left out.
+func (g *group) bar(h *Hierarchy, err error) {
+	if g.barred == nil {
+		g.barred = make(map[string]error)
+	}
+	if h.Unified {
+		g.barred[""] = err
+	}
+	for _, c := range h.Controllers {
+		g.barred[c] = err
+	}
 }
 
 // place is the directory of path in h.

@@ -524,24 +524,6 @@ func dead(pid int) bool {
 	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
 }
 
-func TestKillOutrunsForks(t *testing.T) {
-	g := newGroup(t)
-	needs(t, g, "pids", "freezer")
-	if g.unified() != nil {
-		g.trees = g.trees[:len(g.trees)-1] // the hard way
-	}
-	create(t, g, &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(40))}})
-	p := enter(t, g, `bomb() { while :; do (sleep 0.01; :) & done; }; bomb & bomb & echo lit; wait`)
-	p.line(t)
-	if err := g.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	p.Wait()
-	if err := g.Remove(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestRemoveWaitsAndGivesUp(t *testing.T) {
 	g := newGroup(t)
 	create(t, g, nil)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -233,6 +234,12 @@ func TestScopeForReal(t *testing.T) {
 		}
 	}
 	same("at first", "100", "67108864")
+	if g.pure() { // two programs, ours and systemd's
+		rules, err := g.Devices()
+		if err != nil || !slices.ContainsFunc(rules, func(r Rule) bool { return r.String() == "c 1:11 rm" }) {
+			t.Errorf("devices %v, %v", rules, err)
+		}
+	}
 	systemctl(t, "daemon-reload")
 	same("after daemon-reload", "100", "67108864")
 

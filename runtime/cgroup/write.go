@@ -38,10 +38,13 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 	}
 	for _, f := range w.files {
 		if g.target(f.Controller) == nil && !f.Optional {
-			return w, fault.Op("linux.resources."+f.Field, "", fault.New(fault.Unsupported, "cgroup controller %s is not available here", f.Controller))
+			return w, fault.Op("linux.resources."+f.Field, "", g.lacks(f.Controller))
 		}
 	}
 	if g.find("devices") == nil && !keepDevices {
+		if g.unified() == nil && len(g.barred) > 0 {
+			return w, nil // those of the group that we are in hold below it
+		}
 		if g.unified() == nil {
 			return w, fault.New(fault.Unsupported, "no devices controller is mounted: devices cannot be confined")
 		}
@@ -50,13 +53,25 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 	return w, err
 }
 
+// lacks says why there is no controller.
+func (g *group) lacks(controller string) error {
+	name := controller
+	if controller == "cgroup" {
+		name = ""
+	}
+	if err := g.barred[name]; err != nil {
+		return fault.New(fault.Denied, "no right to limit %s: %w (run without this limit, or have the group delegated)", controller, err)
+	}
+	return fault.New(fault.Unsupported, "cgroup controller %s is not available here", controller)
+}
+
 // version is which version a section's controller has here. On a hybrid
 // machine each controller is in one of the two; one that is in neither is v1's,
 // whose names the error will have.
 func (g *group) version(s section) Version {
 	at := g.find(s.v1)
 	switch {
-	case g.pure():
+	case g.pure(), g.v2:
 		return V2
 	case at != nil && !at.unified:
 		return V1
