@@ -108,7 +108,7 @@ func TestEventsLikeRunc(t *testing.T) {
 func TestEventsTellOOM(t *testing.T) {
 	s := newShell(t, "")
 	s.edit(func(spec *specs.Spec) {
-		spec.Process.Args = []string{"sh", "-c", "read x; head -c 200000000 /dev/zero | tail; sleep 0.5"}
+		spec.Process.Args = []string{"sh", "-c", "read x; head -c 40000000 /dev/zero | tail; sleep 0.5"}
 		size := int64(16 << 20)
 		spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &size, Swap: &size}
 	})

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	hog  = "head -c 200000000 /dev/zero | tail; echo"
+	hog  = "head -c 40000000 /dev/zero | tail; echo"
 	tiny = int64(16 << 20)
 
 	silent = "the kernel's log has no report: it makes ten in five seconds at most"
