@@ -41,6 +41,7 @@ type Hierarchy struct {
 	Mountpoint  string   // where it is mounted
 	Root        string   // the group that is seen at the mount point, "/" as a rule
 	Own         string   // the group of the calling process
+	ReadOnly    bool     // as in most containers
 }
 
 // Layout is what is mounted on this machine.
@@ -86,7 +87,7 @@ func arrange(own []membership, mounts []cgroupMount) (*Layout, error) {
 		if !ok {
 			continue
 		}
-		h := Hierarchy{Controllers: m.controllers, Unified: m.unified, Mountpoint: at.point, Root: at.root, Own: m.path}
+		h := Hierarchy{Controllers: m.controllers, Unified: m.unified, Mountpoint: at.point, Root: at.root, Own: m.path, ReadOnly: at.readOnly}
 		if m.unified {
 			unified = append(unified, h)
 		} else {
@@ -143,14 +144,18 @@ func (l *Layout) Manager(path string) (Manager, error) {
 		return nil, err
 	}
 	g := &group{v2: l.Version == V2}
+	// Root may write everywhere: one look at one place tells.
+	mine := unix.Access(l.Hierarchies[0].Mountpoint, unix.W_OK) == nil
 	for _, h := range l.Hierarchies {
 		dir, err := h.place(path, l.Version)
 		if err != nil {
 			return nil, err
 		}
-		if err := writable(dir); err != nil {
-			g.bar(&h, err)
-			continue
+		if h.ReadOnly || !mine {
+			if err := writable(dir); err != nil {
+				g.bar(&h, err)
+				continue
+			}
 		}
 		g.trees = append(g.trees, tree{controllers: h.Controllers, unified: h.Unified, path: dir, top: h.Mountpoint})
 	}
