@@ -250,6 +250,21 @@ func TestFilesRefuse(t *testing.T) {
 	}
 }
 
+func TestObsolete(t *testing.T) {
+	r := limits()
+	if got := Obsolete(r); got != nil {
+		t.Errorf("got %v", got)
+	}
+	//lint:ignore SA1019 it is what the test is about
+	r.Memory.Kernel, r.Memory.KernelTCP, r.Memory.UseHierarchy = ptr(int64(1)), ptr(int64(1)), ptr(true)
+	if got := Obsolete(r); len(got) != 2 || got[0] != "linux.resources.memory.kernel" {
+		t.Errorf("got %v", got)
+	}
+	if _, err := Files(r, V1); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestWeight(t *testing.T) {
 	for shares, want := range map[uint64]uint64{1: 1, 2: 1, 3: 2, 256: 35, 512: 59, 1024: 100, 2048: 174, 4096: 303, 65536: 3023, 262143: 10000, 262144: 10000, 1 << 40: 10000} {
 		if got := weight(shares); got != want {
