@@ -159,6 +159,9 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if c.spec.Linux != nil {
 		limits = c.spec.Linux.Resources
 	}
+	for _, field := range cgroup.Obsolete(limits) {
+		c.r.warn(fault.New(fault.Unsupported, "%s is ignored: kernels have no such limit any more", field))
+	}
 	if err := c.cg.Begin(); err != nil {
 		return err
 	}
