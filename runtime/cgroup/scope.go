@@ -206,6 +206,9 @@ func (g *group) startUnit(undo *cleanup.Stack) error {
 	if g.unit == nil || g.unit.hold != nil {
 		return nil
 	}
+	if err := g.seam.fail("systemd", "start"); err != nil {
+		return err
+	}
 	if err := g.unit.start(); err != nil {
 		return err
 	}
@@ -256,6 +259,9 @@ func (g *group) findUnit() *unit {
 func (g *group) tellUnit(u *unit, w work, r *specs.LinuxResources) error {
 	if u == nil {
 		return nil
+	}
+	if err := g.seam.fail("systemd", "set"); err != nil {
+		return err
 	}
 	v, rules := V2, w.rules
 	devices := g.find("devices")

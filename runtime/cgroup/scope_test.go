@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -296,14 +298,51 @@ func TestScopeRefusesTaken(t *testing.T) {
 	}
 }
 
-// TestScopeFails: when a limit is impossible nothing is left.
-func TestScopeFails(t *testing.T) {
-	g := newScope(t)
-	if err := g.Begin(); err != nil {
+// TestScopeFailsAtEveryStep lets every single step fail in turn; nothing is
+// left of the scope then.
+func TestScopeFailsAtEveryStep(t *testing.T) {
+	newScope(t) // of the same name: its end is that of the last try
+	l, err := Detect()
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := g.Create(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(1 << 60))}}); err == nil {
-		t.Fatal("want an error")
+	r := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(10))}}
+	for n := 0; ; n++ {
+		m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		try := m.(*group)
+		steps, failed := 0, ""
+		try.seam = func(call, object string) error {
+			if steps++; steps-1 == n {
+				failed = call + " " + object
+				return unix.ENOMEM
+			}
+			return nil
+		}
+		err = try.Begin()
+		if err == nil {
+			err = try.Create(r)
+		}
+		if failed == "" {
+			if err != nil {
+				t.Fatal(err)
+			}
+			try.Settle()
+			break
+		}
+		if err == nil { // it was about a controller that no limit needs
+			if err := try.Remove(fresh()); err == nil {
+				t.Error("a scope with its holder in it was removed")
+			}
+			try.Settle()
+			if err := try.Remove(fresh()); err != nil {
+				t.Fatal(err)
+			}
+		} else if !errors.Is(err, unix.ENOMEM) {
+			t.Errorf("step %d (%s) failed, create says %v", n, failed, err)
+		}
+		until(t, "the end of the scope after step "+failed, func() bool { return len(try.existing()) == 0 })
 	}
-	until(t, "the end of the scope", func() bool { return len(g.existing()) == 0 })
 }
