@@ -13,13 +13,10 @@ import (
 
 // event is one line of events; the keys come in runc's order.
 type event struct {
-	Type string        `json:"type"`
-	ID   string        `json:"id"`
-	Data *cgroup.Stats `json:"data,omitempty"`
+	Type string `json:"type"`
+	ID   string `json:"id"`
+	Data any    `json:"data,omitempty"`
 }
-
-// tick is how often events looks for kills for lack of memory.
-const tick = 200 * time.Millisecond
 
 // cmdEvents prints counters every now and then, and kills for lack of memory,
 // until the container ends.
@@ -42,51 +39,97 @@ func cmdEvents(a *app) func() (int, error) {
 		if err != nil {
 			return 1, err
 		}
+		e := events{id: id, m: m, out: json.NewEncoder(a.stdout), interval: *interval}
 		if *once {
-			return 0, a.printStats(id, m)
+			return 0, e.stats()
 		}
 		pidfd, err := unix.PidfdOpen(s.Pid, 0)
 		if err != nil {
 			return 0, nil //nolint:nilerr // it has just ended
 		}
 		defer unix.Close(pidfd)
-		return 0, a.follow(id, m, pidfd, *interval)
+		return 0, e.follow(pidfd)
 	}
 }
 
-func (a *app) printStats(id string, m cgroup.Manager) error {
-	stats, err := m.Stats()
+// events prints one container's.
+type events struct {
+	id       string
+	m        cgroup.Manager
+	out      *json.Encoder
+	interval time.Duration
+	victims  int       // that were told
+	look     time.Time // for more until then
+}
+
+func (e *events) stats() error {
+	stats, err := e.m.Stats()
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(a.stdout).Encode(event{"stats", id, &stats})
+	return e.out.Encode(event{"stats", e.id, &stats})
 }
 
+// nested is how often the counters are asked for kills in groups below the
+// container's own, of which cgroup v1 sends no sign.
+const nested = 200 * time.Millisecond
+
 // follow prints until the process behind pidfd has ended.
-func (a *app) follow(id string, m cgroup.Manager, pidfd int, interval time.Duration) error {
-	kills, _ := m.OOMKills() // a group that is gone has had none
-	next := time.Now().Add(interval)
+func (e *events) follow(pidfd int) error {
+	w, err := e.m.WatchOOM()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	if old, err := e.m.Victims(); err == nil {
+		e.victims = len(old)
+	}
+	next := time.Now().Add(e.interval)
 	for {
-		wait := min(tick, max(time.Until(next), 0))
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}, int(wait.Milliseconds()))
-		if err != nil && !errors.Is(err, unix.EINTR) {
+		wait := min(nested, max(time.Until(next), 0))
+		fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}, w.Poll()}
+		if _, err := unix.Poll(fds, int(wait.Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		if now, err := m.OOMKills(); err == nil && now > kills {
-			kills = now
-			if err := json.NewEncoder(a.stdout).Encode(event{Type: "oom", ID: id}); err != nil {
-				return err
-			}
-		}
-		if n > 0 {
-			return nil
+		if err := e.oom(w); err != nil || fds[0].Revents != 0 {
+			return err
 		}
 		if time.Now().Before(next) {
 			continue
 		}
-		next = time.Now().Add(interval)
-		if err := a.printStats(id, m); err != nil {
+		next = time.Now().Add(e.interval)
+		if err := e.stats(); err != nil {
 			return err
 		}
 	}
+}
+
+// oom prints runc's line, which says that it happened, and for each process
+// that the kernel's log names one of our own with whom and whose limit. The
+// log may be late.
+func (e *events) oom(w *cgroup.Watch) error {
+	news, err := w.News()
+	if err != nil {
+		return err
+	}
+	if news {
+		e.look = time.Now().Add(5 * nested)
+		if err := e.out.Encode(event{Type: "oom", ID: e.id}); err != nil {
+			return err
+		}
+	}
+	if time.Now().After(e.look) {
+		return nil
+	}
+	victims, err := e.m.Victims()
+	if err != nil {
+		return nil //nolint:nilerr // no right to read the log, or none here
+	}
+	for ; e.victims < len(victims); e.victims++ {
+		if err := e.out.Encode(event{"oom-kill", e.id, victims[e.victims]}); err != nil {
+			return err
+		}
+	}
+	e.victims = len(victims) // fewer, if the log has lost its oldest lines
+	return nil
 }

@@ -24,6 +24,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
@@ -71,6 +72,9 @@ func commands() []command {
 }
 
 func main() {
+	if cgroup.Hold(os.Args) {
+		return
+	}
 	if isInit() {
 		os.Exit(initMain(os.Args[1:]))
 	}
@@ -157,11 +161,8 @@ func (a *app) command(c *command, args []string) int {
 	case f.NArg() < c.min || c.max >= 0 && f.NArg() > c.max:
 		return a.fail(fault.New(fault.Invalid, "berth-oci %s: %d arguments given; usage: berth-oci %s [OPTION...] %s", c.name, f.NArg(), c.name, c.args))
 	}
-	if a.systemd {
-		return a.fail(fault.New(fault.Unsupported, "--systemd-cgroup: this version manages cgroups by itself only; leave the flag out"))
-	}
 	a.args = f.Args()
-	a.rt = &oci.Runtime{Root: a.root, Warn: func(err error) { a.log.write("warning", err.Error()) }}
+	a.rt = &oci.Runtime{Root: a.root, Systemd: a.systemd, Warn: func(err error) { a.log.write("warning", err.Error()) }}
 	a.log.plain = c.name == "explain"
 	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
 	code, err := do()

@@ -120,7 +120,6 @@ func TestWithoutContainer(t *testing.T) {
 	s.want(0, "", "delete", "none", "--force")
 	s.want(1, "no such file", "list")
 	s.want(1, "unknown log format", "--log-format", "xml", "list")
-	s.want(1, "--systemd-cgroup", "--systemd-cgroup", "create", "x")
 	s.want(1, "config.json", "run", "x")
 	if _, err := os.Lstat(s.root); err == nil {
 		t.Error("a command that makes nothing has made its root")
@@ -209,6 +208,16 @@ func TestCommands(t *testing.T) {
 	s.want(0, `"limit":33`, "events", "--stats", s.id)
 	s.want(0, `"limit":52428800`, "events", "--stats", s.id)
 	s.want(1, "--memory", "update", s.id, "--memory", "many")
+	s.want(0, "--kernel-memory is ignored", "update", s.id, "--kernel-memory", "1M")
+	if _, err := os.Stat(resctrl + "/schemata"); err != nil {
+		s.want(1, "l3 cache schema is not enabled", "update", s.id, "--l3-cache-schema", "L3:0=f")
+	}
+	// What is not named stays, what belongs together stays together.
+	s.want(0, "", "update", s.id, "--memory", "64M", "--memory-swap", "96M", "--cpu-period", "50000", "--cpu-quota", "25000")
+	s.want(0, "", "update", s.id, "--memory", "32M")
+	s.want(0, "", "update", s.id, "--memory=-1", "--cpu-quota=-1", "--pids-limit=-1", "--cpu-idle", "0", "--cpuset-cpus", "0")
+	s.want(0, `"cpus":[0]`, "events", "--stats", s.id)
+	s.want(0, "", "update", s.id, "--pids-limit", "33", "--memory", "50M", "--memory-swap=-1")
 	resources := filepath.Join(s.work, "r.json")
 	if err := os.WriteFile(resources, []byte(`{"pids":{"limit":44}}`), 0o600); err != nil {
 		t.Fatal(err)

@@ -40,7 +40,7 @@ func cmdFeatures(a *app) func() (int, error) {
 			},
 			Linux: &features.Linux{
 				Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
-				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &no, SystemdUser: &no},
+				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no},
 				Seccomp:    seccomp.Features(kernel.SeccompFlags),
 				Apparmor:   &features.Apparmor{Enabled: &yes},
 				Selinux:    &features.Selinux{Enabled: &yes},

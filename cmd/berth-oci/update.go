@@ -2,8 +2,10 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 
 	"github.com/docker/go-units"
@@ -21,8 +23,11 @@ func cmdUpdate(a *app) func() (int, error) {
 	for _, f := range updateFlags {
 		a.flags.String(f.name, "", f.usage)
 	}
-	for _, name := range []string{"l3-cache-schema", "mem-bw-schema"} {
-		a.flags.String(name, "", "not supported: this runtime does not manage resctrl")
+	a.flags.String("l3-cache-schema", "", "share of the L3 cache, as resctrl takes it")
+	a.flags.String("mem-bw-schema", "", "share of the memory bandwidth, as resctrl takes it")
+	for _, name := range obsolete {
+		a.flags.String(name, "", "")
+		_ = a.flags.MarkHidden(name)
 	}
 	return func() (int, error) {
 		m, err := a.rt.Cgroup(a.args[0])
@@ -38,7 +43,14 @@ func cmdUpdate(a *app) func() (int, error) {
 		if err != nil {
 			return 1, err
 		}
-		return 0, m.Apply(r)
+		group, schemata, err := a.caches()
+		if err != nil {
+			return 1, err
+		}
+		if err := m.Apply(r); err != nil || schemata == "" {
+			return 0, err
+		}
+		return 0, writeSchemata(group, schemata)
 	}
 }
 
@@ -64,9 +76,9 @@ func readResources(path string, r *specs.LinuxResources) error {
 
 // resources turns the flags that are set into resources.
 func (a *app) resources(r *specs.LinuxResources) error {
-	for _, name := range []string{"l3-cache-schema", "mem-bw-schema"} {
+	for _, name := range obsolete {
 		if a.flags.Changed(name) {
-			return fault.New(fault.Unsupported, "--%s: this runtime does not manage resctrl", name)
+			a.log.write("warning", "--"+name+" is ignored: the kernel has no such limit any more")
 		}
 	}
 	for _, f := range updateFlags {
@@ -78,6 +90,55 @@ func (a *app) resources(r *specs.LinuxResources) error {
 		}
 	}
 	return nil
+}
+
+// obsolete are flags that callers may still give.
+var obsolete = [...]string{"kernel-memory", "kernel-memory-tcp"}
+
+// resctrl is where the kernel divides caches and memory bandwidth.
+const resctrl = "/sys/fs/resctrl"
+
+// caches are the schemata that the flags name and the container's resctrl
+// group, which has the name that its specification gives, or its own.
+func (a *app) caches() (group, schemata string, err error) {
+	for _, f := range [...]struct{ name, kind string }{
+		{"l3-cache-schema", "Intel RDT/CAT: l3 cache"},
+		{"mem-bw-schema", "Intel RDT/MBA: memory bandwidth"},
+	} {
+		if !a.flags.Changed(f.name) {
+			continue
+		}
+		if _, err := os.Stat(resctrl + "/schemata"); err != nil {
+			return "", "", fault.New(fault.Unsupported, "--%s: %s schema is not enabled: resctrl is not mounted on %s", f.name, f.kind, resctrl)
+		}
+		schemata += a.flags.Lookup(f.name).Value.String() + "\n"
+	}
+	if schemata == "" {
+		return "", "", nil
+	}
+	spec, err := a.rt.Spec(a.args[0])
+	if err != nil {
+		return "", "", err
+	}
+	group = a.args[0]
+	if spec.Linux.IntelRdt != nil && spec.Linux.IntelRdt.ClosID != "" {
+		group = spec.Linux.IntelRdt.ClosID
+	}
+	if filepath.Base(group) != group {
+		return "", "", fault.New(fault.Invalid, "linux.intelRdt.closID: %q: give a plain name", group)
+	}
+	return group, schemata, nil
+}
+
+// writeSchemata makes no group: who is in one that is new would be decided by
+// nobody.
+func writeSchemata(group, schemata string) error {
+	f, err := os.OpenFile(filepath.Join(resctrl, group, "schemata"), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(schemata)
+	return errors.Join(err, f.Close())
 }
 
 // updateFlags are the flags of update and what each sets.

@@ -26,7 +26,8 @@ internal/...: internal/fault $sys
 # One container. What a plan is made of is below it, its execution above.
 $stones = internal/fault internal/cleanup internal/disk internal/jsontext internal/mount internal/kernel internal/under internal/merged
 runtime/seccomp: internal/fault $spec
-runtime/cgroup:  $stones $spec $sys github.com/cilium/ebpf/...
+runtime/cgroup/systemd: internal/fault $sys
+runtime/cgroup:  $stones $spec $sys runtime/cgroup/systemd
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup
 runtime/launch:  $stones $spec $sys runtime/plan
 runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/plan runtime/launch github.com/moby/sys/...

@@ -24,6 +24,7 @@ var (
 		"image/courier":     "starts berth-registry",
 		"runtime/oci":       "runs the hooks that a spec names",
 		"cmd/berth-oci":     "ps(1), as runc does",
+		"runtime/cgroup":    "its own program, as the first process of a systemd scope",
 		"engine":            "ps(1) for top, as docker does",
 	}
 )

@@ -1,6 +1,8 @@
 package cgroup
 
 import (
+	"math"
+
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -17,13 +19,14 @@ func blkioV1(c *compiler) {
 	if w := weightOf(b.LeafWeight); w != 0 {
 		c.put("blkio.leaf_weight", "blockIO.leafWeight", c.weight("blockIO.leafWeight", w))
 	}
-	for _, d := range b.WeightDevice {
-		dev := c.device("blockIO.weightDevice", d.LinuxBlockIODevice)
+	for i, d := range b.WeightDevice {
+		field := element("blockIO.weightDevice", i)
+		dev := c.device(field, d.LinuxBlockIODevice)
 		if w := weightOf(d.Weight); w != 0 {
-			c.either("blkio.weight_device", "blkio.bfq.weight_device", "blockIO.weightDevice", dev+" "+c.weight("blockIO.weightDevice", w))
+			c.either("blkio.weight_device", "blkio.bfq.weight_device", field+".weight", dev+" "+c.weight(field+".weight", w))
 		}
 		if w := weightOf(d.LeafWeight); w != 0 {
-			c.put("blkio.leaf_weight_device", "blockIO.weightDevice", dev+" "+c.weight("blockIO.weightDevice", w))
+			c.put("blkio.leaf_weight_device", field+".leafWeight", dev+" "+c.weight(field+".leafWeight", w))
 		}
 	}
 	c.throttle(func(t throttle, dev string, rate uint64) {
@@ -39,19 +42,19 @@ func ioV2(c *compiler) {
 		return
 	}
 	if w := weightOf(b.Weight); w != 0 {
-		f := c.put("io.bfq.weight", "blockIO.weight", c.weight("blockIO.weight", w))
-		f.Alt = &File{Controller: f.Controller, Name: "io.weight", Field: f.Field, Text: unsigned(1 + (uint64(w)-10)*9999/990)}
+		c.ioWeight("blockIO.weight", "", w)
 	}
 	if weightOf(b.LeafWeight) != 0 {
 		c.fail("blockIO.leafWeight", "cgroup v2 has no leaf weight")
 	}
-	for _, d := range b.WeightDevice {
-		dev := c.device("blockIO.weightDevice", d.LinuxBlockIODevice)
+	for i, d := range b.WeightDevice {
+		field := element("blockIO.weightDevice", i)
+		dev := c.device(field, d.LinuxBlockIODevice)
 		if w := weightOf(d.Weight); w != 0 {
-			c.put("io.bfq.weight", "blockIO.weightDevice", dev+" "+c.weight("blockIO.weightDevice", w))
+			c.ioWeight(field+".weight", dev+" ", w)
 		}
 		if weightOf(d.LeafWeight) != 0 {
-			c.fail("blockIO.weightDevice", "cgroup v2 has no leaf weight")
+			c.fail(field+".leafWeight", "cgroup v2 has no leaf weight")
 		}
 	}
 	c.throttle(func(t throttle, dev string, rate uint64) {
@@ -77,10 +80,18 @@ func (c *compiler) throttle(put func(t throttle, dev string, rate uint64)) {
 		{"blockIO.throttleReadIOPSDevice", "blkio.throttle.read_iops_device", "riops", b.ThrottleReadIOPSDevice},
 		{"blockIO.throttleWriteIOPSDevice", "blkio.throttle.write_iops_device", "wiops", b.ThrottleWriteIOPSDevice},
 	} {
-		for _, d := range t.list {
-			put(t, c.device(t.field, d.LinuxBlockIODevice), d.Rate)
+		for i, d := range t.list {
+			at := t
+			at.field = element(t.field, i)
+			put(at, c.device(at.field, d.LinuxBlockIODevice), d.Rate)
 		}
 	}
+}
+
+// ioWeight puts a weight for dev, or without one for all devices.
+func (c *compiler) ioWeight(field, dev string, w uint16) {
+	f := c.put("io.bfq.weight", field, dev+c.weight(field, w))
+	f.Alt = &File{Controller: f.Controller, Name: "io.weight", Field: field, Text: dev + unsigned(1+(uint64(w)-10)*9999/990)}
 }
 
 // either puts a file and the same under its other name.
@@ -97,8 +108,13 @@ func (c *compiler) weight(field string, w uint16) string {
 }
 
 func (c *compiler) device(field string, d specs.LinuxBlockIODevice) string {
-	if d.Major < 0 || d.Minor < 0 {
-		c.fail(field, "device %d:%d: numbers cannot be negative", d.Major, d.Minor)
+	for _, n := range [...]struct {
+		name  string
+		value int64
+	}{{".major", d.Major}, {".minor", d.Minor}} {
+		if n.value < 0 || n.value > math.MaxUint32 {
+			c.fail(field+n.name, "%d: give the number of a device", n.value)
+		}
 	}
 	return signed(d.Major) + ":" + signed(d.Minor)
 }

@@ -17,6 +17,7 @@ const (
 	progAttach    = 8
 	progDetach    = 9
 	progFDByID    = 13
+	objInfo       = 15
 	progQuery     = 16
 	typeDevice    = 15 // BPF_PROG_TYPE_CGROUP_DEVICE
 	attachDevice  = 6  // BPF_CGROUP_DEVICE
@@ -25,6 +26,7 @@ const (
 	maxPrograms   = 64
 	license       = "Apache-2.0\x00"
 	attrSize      = 128
+	infoSize      = 128 // of struct bpf_prog_info, more than we read
 	insnSize      = 8
 	licenseOffset = attrSize
 	dataOffset    = attrSize + 16

@@ -5,8 +5,6 @@ import (
 	"strings"
 )
 
-const defaultPeriod = 100000 // µs, the kernel's own
-
 // cpuV1 compiles shares, bandwidth and real-time budget. The kernel refuses a
 // burst above the quota and a quota above the parent's ratio; whether period
 // or quota has to go first depends on the values already there, so the writer
@@ -62,10 +60,10 @@ func cpuV2(c *compiler) {
 		if quota > 0 {
 			text = signed(quota)
 		}
-		if period == 0 {
-			period = defaultPeriod
+		if period != 0 {
+			text += " " + unsigned(period) // else it stays; of a new group it is the default
 		}
-		c.put("cpu.max", "cpu.quota", text+" "+unsigned(period))
+		c.put("cpu.max", "cpu.quota", text)
 	}
 	if p.Burst != nil {
 		c.put("cpu.max.burst", "cpu.burst", unsigned(*p.Burst))

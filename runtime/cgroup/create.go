@@ -23,19 +23,37 @@ const mark = "trusted.berth"
 const tries = 100
 
 func (g *group) Create(r *specs.LinuxResources) error {
-	const op = "cgroup.create"
-	w, err := g.compile(r, false)
-	if err != nil {
-		return fault.Op(op, g.name(), err)
+	if r == nil {
+		r = &specs.LinuxResources{}
 	}
 	undo := cleanup.New()
-	dirs, done := g.dirs()
-	defer done()
-	if err := g.create(w, dirs, undo); err != nil {
-		return fault.Op(op, g.name(), errors.Join(err, undo.Run()))
+	if err := g.createAll(r, undo); err != nil {
+		return fault.Op("cgroup.create", g.name(), errors.Join(err, undo.Run()))
 	}
 	undo.Release()
 	return nil
+}
+
+func (g *group) createAll(r *specs.LinuxResources, undo *cleanup.Stack) error {
+	if g.unit != nil && g.unit.hold != nil { // by Begin
+		undo.Add(g.unit.stop)
+	}
+	w, err := g.compile(r, false)
+	if err != nil {
+		return err
+	}
+	dirs, done := g.dirs()
+	defer done()
+	if err := g.startUnit(undo); err != nil {
+		return err
+	}
+	if err := g.create(w, dirs, undo); err != nil {
+		return err
+	}
+	if err := g.tellUnit(g.unit, w, r); err != nil {
+		return err
+	}
+	return g.limit(w, dirs)
 }
 
 func (g *group) Begin() error {
@@ -47,7 +65,11 @@ func (g *group) Begin() error {
 	undo := cleanup.New()
 	d := g.dir(t.path)
 	defer d.close()
-	made, err := g.makeLeaf(t, d, undo)
+	err := g.startUnit(undo)
+	made := false
+	if err == nil {
+		made, err = g.makeLeaf(t, d, undo)
+	}
 	if err == nil && !made {
 		err = g.vacant(t)
 	}
@@ -81,13 +103,30 @@ func (g *group) create(w work, dirs []*dir, undo *cleanup.Stack) error {
 			}
 		}
 	}
+	return nil
+}
+
+// limit writes every limit of a new group.
+func (g *group) limit(w work, dirs []*dir) error {
 	if err := g.apply(w.files, dirs); err != nil {
 		return err
 	}
-	if w.rules != nil && !effective(w.rules)[0].Allow {
-		return g.confine(w.rules, dirs[len(dirs)-1])
+	if w.rules == nil || effective(w.rules)[0].Allow {
+		return nil
 	}
-	return nil
+	err := g.confine(w.rules, dirs[len(dirs)-1])
+	if errors.Is(err, unix.EPERM) && !mighty() {
+		return nil // who cannot load a filter can neither make device nodes
+	}
+	return err
+}
+
+// mighty reports whether we are root of the machine, not of a user namespace.
+func mighty() bool {
+	text, err := readPath("/proc/self/uid_map")
+	f := strings.Fields(text)
+	whole := err == nil && len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
+	return whole && unix.Geteuid() == 0
 }
 
 // makeLeaf makes the container's directory in one tree. made is false if it
@@ -187,6 +226,9 @@ func (g *group) vacant(t *tree) error {
 	if err != nil {
 		return err
 	}
+	if g.unit != nil && g.unit.hold != nil {
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == g.unit.hold.pid() })
+	}
 	if len(pids) > 0 {
 		return fault.New(fault.Conflict, "container's cgroup is not empty: %d processes in %s", len(pids), t.path)
 	}
@@ -236,8 +278,8 @@ func (g *group) handDown(t *tree, files []File, d *dir) error {
 }
 
 // enable makes path give controllers to its children, after making sure that
-// its own parent gives them to it. It does what it can and returns the last
-// refusal.
+// its own parent gives them to it. It does what it can and returns the
+// uppermost refusal.
 func (g *group) enable(path string, controllers []string) (refused error) {
 	d := g.dir(path)
 	defer d.close()
@@ -255,6 +297,7 @@ func (g *group) enable(path string, controllers []string) (refused error) {
 	for _, c := range controllers {
 		err := d.write("cgroup.subtree_control", "+"+c)
 		switch {
+		case refused != nil: // from further up: there the reason is
 		case errors.Is(err, unix.EBUSY):
 			refused = fault.New(fault.Conflict, "%s cannot hand down controller %s: %w (it has processes of its own; choose a cgroup path under a group without)", path, c, err)
 		case err != nil:

@@ -1,6 +1,7 @@
 package cgroup
 
 import (
+	"fmt"
 	"math"
 	"slices"
 
@@ -69,7 +70,7 @@ func DeviceRules(list []specs.LinuxDeviceCgroup) ([]Rule, error) {
 	for i := range list {
 		r, err := parseRule(&list[i])
 		if err != nil {
-			return nil, fault.Op("linux.resources.devices", signed(int64(i)), err)
+			return nil, fmt.Errorf("%s.%w", element("linux.resources.devices", i), err)
 		}
 		rules = append(rules, r...)
 	}
@@ -109,7 +110,7 @@ func parseRule(d *specs.LinuxDeviceCgroup) ([]Rule, error) {
 	case "u":
 		r.Type = 'c'
 	default:
-		return nil, fault.New(fault.Invalid, "type %q: give a, b or c", d.Type)
+		return nil, fault.Op("type", "", fault.New(fault.Invalid, "%q: give a, b or c", d.Type))
 	}
 	var err error
 	if r.Access, err = parseAccess(d.Access); err != nil {
@@ -124,7 +125,7 @@ func parseRule(d *specs.LinuxDeviceCgroup) ([]Rule, error) {
 			continue
 		}
 		if *n.from < 0 || *n.from > math.MaxUint32 {
-			return nil, fault.New(fault.Invalid, "%s %d: give a device number, or -1 for any", n.name, *n.from)
+			return nil, fault.Op(n.name, "", fault.New(fault.Invalid, "%d: give a device number, or -1 for any", *n.from))
 		}
 		*n.to = *n.from
 	}
@@ -146,11 +147,11 @@ func parseAccess(s string) (a Access, err error) {
 		case 'm':
 			a |= Mknod
 		default:
-			return 0, fault.New(fault.Invalid, "access %q: give some of r, w and m", s)
+			return 0, fault.Op("access", "", fault.New(fault.Invalid, "%q: give some of r, w and m", s))
 		}
 	}
 	if a == 0 {
-		return 0, fault.New(fault.Invalid, "access is empty: give some of r, w and m")
+		return 0, fault.Op("access", "", fault.New(fault.Invalid, "is empty: give some of r, w and m"))
 	}
 	return a, nil
 }

@@ -58,11 +58,11 @@ func TestDeviceRules(t *testing.T) {
 
 func TestDeviceRulesRefuse(t *testing.T) {
 	for want, d := range map[string]specs.LinuxDeviceCgroup{
-		"access is empty": {Allow: true},
-		`access "rx"`:     {Access: "rx"},
-		`type "q"`:        {Type: "q", Access: "r"},
-		"major -2":        {Major: ptr(int64(-2)), Access: "r"},
-		"minor 429496729": {Minor: ptr(int64(1 << 32)), Access: "r"},
+		"devices[0].access: is empty": {Allow: true},
+		`devices[0].access: "rx"`:     {Access: "rx"},
+		`devices[0].type: "q"`:        {Type: "q", Access: "r"},
+		"devices[0].major: -2":        {Major: ptr(int64(-2)), Access: "r"},
+		"devices[0].minor: 429496729": {Minor: ptr(int64(1 << 32)), Access: "r"},
 	} {
 		_, err := DeviceRules([]specs.LinuxDeviceCgroup{d})
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "devices") {

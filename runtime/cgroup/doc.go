@@ -30,5 +30,11 @@
 // cpuset is filled from its parent, and on v2 controllers are switched on in
 // cgroup.subtree_control on the way down.
 //
-// The package does not talk to systemd and never mounts anything.
+// # With systemd
+//
+// Layout.Scope gives a group that systemd makes and knows as a unit; package
+// systemd below speaks with it. Whatever has a property there is told to
+// systemd before it is written, because systemd writes it again at will.
+//
+// The package never mounts anything.
 package cgroup

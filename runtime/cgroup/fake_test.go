@@ -144,7 +144,7 @@ func TestV2RefusesTaken(t *testing.T) {
 
 func TestV2CheckBeforeUpdate(t *testing.T) {
 	f := newFake(t, "memory")
-	f.files["memory.current"] = "5000\n"
+	f.files["memory.current"], f.files["memory.max"], f.files["memory.swap.max"] = "5000\n", "max\n", "max\n"
 	g := f.group(t, "one")
 	create(t, g, nil)
 	for want, m := range map[string]specs.LinuxMemory{

@@ -105,5 +105,8 @@ func (c *compiler) bytes(name, field string, v int64, unlimited string) *File {
 	return c.put(name, field, strconv.FormatInt(v, 10))
 }
 
+// element is how a message names one of a list: "devices[3]".
+func element(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
 func unsigned(v uint64) string { return strconv.FormatUint(v, 10) }
 func signed(v int64) string    { return strconv.FormatInt(v, 10) }

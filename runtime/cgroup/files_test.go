@@ -99,7 +99,7 @@ func TestFiles(t *testing.T) {
 		{
 			name: "quota alone", r: &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(1000))}},
 			v1: []string{"cpu cpu.cfs_quota_us = 1000"},
-			v2: []string{"cpu cpu.max = 1000 100000"},
+			v2: []string{"cpu cpu.max = 1000"},
 		},
 		{
 			name: "no quota", r: &specs.LinuxResources{CPU: &specs.LinuxCPU{Quota: ptr(int64(-1)), Period: ptr(uint64(5000))}},
@@ -126,7 +126,7 @@ func TestFiles(t *testing.T) {
 				"blkio blkio.throttle.read_iops_device = 8:16 3", "blkio blkio.throttle.write_iops_device = 8:16 4",
 			},
 			v2: []string{
-				"io io.bfq.weight = 10 | io.weight = 1", "io io.bfq.weight = 8:16 300",
+				"io io.bfq.weight = 10 | io.weight = 1", "io io.bfq.weight = 8:16 300 | io.weight = 8:16 2930",
 				"io io.max = 8:16 rbps=1", "io io.max = 8:16 wbps=max", "io io.max = 8:16 riops=3", "io io.max = 8:16 wiops=4",
 			},
 		},
@@ -211,13 +211,13 @@ func TestFilesRefuse(t *testing.T) {
 		{`cpu.cpus: "0;rm"`, both, cpu(specs.LinuxCPU{Cpus: "0;rm"})},
 		{`cpu.mems: "0\n1"`, both, cpu(specs.LinuxCPU{Mems: "0\n1"})},
 		{"real-time", []Version{V2}, cpu(specs.LinuxCPU{RealtimeRuntime: ptr(int64(1))})},
-		{`page size "../2MB"`, both, huge("../2MB")},
-		{`page size "2MBB"`, both, huge("2MBB")},
-		{`page size "02MB"`, both, huge("02MB")},
-		{`page size "MB"`, both, huge("MB")},
+		{`hugepageLimits[0].pageSize: "../2MB"`, both, huge("../2MB")},
+		{`hugepageLimits[0].pageSize: "2MBB"`, both, huge("2MBB")},
+		{`hugepageLimits[0].pageSize: "02MB"`, both, huge("02MB")},
+		{`hugepageLimits[0].pageSize: "MB"`, both, huge("MB")},
 		{"blockIO.weight: 9", both, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{Weight: ptr(uint16(9))}}},
 		{"blockIO.leafWeight", []Version{V2}, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{LeafWeight: ptr(uint16(10))}}},
-		{"device -1:0", both, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: -1}}}}}},
+		{"throttleReadBpsDevice[0].major: -1", both, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{ThrottleReadBpsDevice: []specs.LinuxThrottleDevice{{LinuxBlockIODevice: specs.LinuxBlockIODevice{Major: -1}}}}}},
 		{"net_cls", []Version{V2}, &specs.LinuxResources{Network: &specs.LinuxNetwork{ClassID: ptr(uint32(1))}}},
 		{"name of an interface", []Version{V1}, &specs.LinuxResources{Network: &specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "a b"}}}}},
 		{"name of a device", both, &specs.LinuxResources{Rdma: map[string]specs.LinuxRdma{"a b": {}}}},
@@ -225,6 +225,10 @@ func TestFilesRefuse(t *testing.T) {
 		{"CONTROLLER.PARAMETER", []Version{V2}, &specs.LinuxResources{Unified: map[string]string{"memory": "1"}}},
 		{"is no limit", []Version{V2}, &specs.LinuxResources{Unified: map[string]string{"cgroup.procs": "1"}}},
 		{"is no limit", []Version{V2}, &specs.LinuxResources{Unified: map[string]string{"cgroup.kill": "1"}}},
+		{"unified.io.cost.qos: only the root", []Version{V2}, &specs.LinuxResources{Unified: map[string]string{"io.cost.qos": "8:0 enable=1"}}},
+		{"blockIO.weightDevice[1].weight: 1001", both, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{WeightDevice: []specs.LinuxWeightDevice{{}, {Weight: ptr(uint16(1001))}}}}},
+		{"blockIO.weightDevice[0].leafWeight", []Version{V2}, &specs.LinuxResources{BlockIO: &specs.LinuxBlockIO{WeightDevice: []specs.LinuxWeightDevice{{LeafWeight: ptr(uint16(100))}}}}},
+		{"network.priorities[1].name", []Version{V1}, &specs.LinuxResources{Network: &specs.LinuxNetwork{Priorities: []specs.LinuxInterfacePriority{{Name: "lo"}, {}}}}},
 	} {
 		for _, v := range tt.in {
 			t.Run(fmt.Sprint(v, " ", tt.want), func(t *testing.T) {
@@ -243,6 +247,21 @@ func TestFilesRefuse(t *testing.T) {
 	}
 	if _, err := Files(nil, Hybrid); err == nil {
 		t.Error("files of a hybrid layout: want an error")
+	}
+}
+
+func TestObsolete(t *testing.T) {
+	r := limits()
+	if got := Obsolete(r); got != nil {
+		t.Errorf("got %v", got)
+	}
+	//lint:ignore SA1019 it is what the test is about
+	r.Memory.Kernel, r.Memory.KernelTCP, r.Memory.UseHierarchy = ptr(int64(1)), ptr(int64(1)), ptr(true)
+	if got := Obsolete(r); len(got) != 2 || got[0] != "linux.resources.memory.kernel" {
+		t.Errorf("got %v", got)
+	}
+	if _, err := Files(r, V1); err != nil {
+		t.Error(err)
 	}
 }
 

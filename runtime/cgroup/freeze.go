@@ -2,6 +2,7 @@ package cgroup
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -65,6 +66,19 @@ func freeze(ctx context.Context, t *tree, d *dir, on bool) error {
 			return fault.New(fault.Unavailable, "processes do not reach the state: %w", err)
 		}
 	}
+}
+
+// whileFrozen does something that the processes must not see half done. A
+// group that was frozen before stays so.
+func (g *group) whileFrozen(do func() error) error {
+	was, err := g.Frozen()
+	if err != nil || was || g.freezer() == nil {
+		return errors.Join(err, do())
+	}
+	if err := g.Freeze(context.Background(), true); err != nil {
+		return err
+	}
+	return errors.Join(do(), g.Freeze(context.Background(), false))
 }
 
 // frostFile is the file and the text that freeze or thaw.

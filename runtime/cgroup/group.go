@@ -25,9 +25,11 @@ type Manager interface {
 	// that a process can be born in it while Create, which must follow, does
 	// the rest.
 	Begin() error
+	// Settle is called when the container's first process is in its groups.
+	Settle()
 	// Apply changes limits. What r does not name stays, device rules
-	// included. Two numbers that share a file on v2 (quota and period, memory
-	// and swap) must be given together.
+	// included: of two numbers that v2 keeps in one file, or in another sum
+	// (quota and period, memory and swap), one can be given alone.
 	Apply(r *specs.LinuxResources) error
 	// Doors opens "tasks" of every v1 hierarchy. A process with one thread
 	// that writes "0" to each is in. The caller closes them.
@@ -46,6 +48,9 @@ type Manager interface {
 	Frozen() (bool, error)
 	// Pids lists the processes of the groups and all groups below, in order.
 	Pids() ([]int, error)
+	// Devices reads the device rules back, from the kernel. They say what
+	// holds, not how it was said; on v2 whoever attached the filters.
+	Devices() ([]Rule, error)
 	// Kill sends SIGKILL to all of them, frozen or not. It does not wait.
 	Kill() error
 	// Remove removes the groups and all groups below them, waiting for
@@ -55,6 +60,13 @@ type Manager interface {
 	Paths() map[string]string
 	// OOMKills counts processes killed for lack of memory since Create.
 	OOMKills() (uint64, error)
+	// WatchOOM starts to watch for them. The caller closes it.
+	WatchOOM() (*Watch, error)
+	// Victims lists who was killed for lack of memory, and whose limit it was,
+	// as far back as the kernel's log goes. It needs the right to read that,
+	// and is a help for people, not a count: of many in a row the kernel
+	// reports some, and a group of the same name before this one is in it.
+	Victims() ([]Victim, error)
 }
 
 // group implements Manager for v1, v2 and both at once: each tree knows which
@@ -62,6 +74,12 @@ type Manager interface {
 type group struct {
 	trees []tree // the unified tree last
 	begun bool   // Begin made the unified one: who is in it is ours
+	unit  *unit  // if systemd makes it
+
+	// Trees in which we may make nothing are left out, and why is here by
+	// controller, "" for the unified one.
+	barred map[string]error
+	v2     bool // the machine has nothing else
 
 	seam seam // tests
 	fake bool // tests: not a cgroup file system
@@ -70,6 +88,9 @@ type group struct {
 // Reopen returns the manager that had these Paths.
 func Reopen(paths map[string]string) (Manager, error) {
 	const op = "cgroup.reopen"
+	if paths == nil { // an empty map is a group of which nothing could be made
+		return nil, fault.Op(op, "", fault.New(fault.Damaged, "no paths of any group"))
+	}
 	g := &group{}
 	unified, hasUnified := paths[""]
 	for _, name := range slices.Sorted(maps.Keys(paths)) {
@@ -91,9 +112,6 @@ func Reopen(paths map[string]string) (Manager, error) {
 		}
 		slices.Sort(t.controllers)
 		g.trees = append(g.trees, t)
-	}
-	if len(g.trees) == 0 {
-		return nil, fault.Op(op, "", fault.New(fault.Damaged, "no path of any group"))
 	}
 	return g, nil
 }
@@ -144,4 +162,9 @@ func (g *group) unified() *tree {
 func (g *group) pure() bool { return len(g.trees) == 1 && g.trees[0].unified }
 
 // name is how errors call the group.
-func (g *group) name() string { return g.trees[len(g.trees)-1].path }
+func (g *group) name() string {
+	if len(g.trees) == 0 {
+		return "(none)"
+	}
+	return g.trees[len(g.trees)-1].path
+}

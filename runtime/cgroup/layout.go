@@ -1,9 +1,12 @@
 package cgroup
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -38,6 +41,7 @@ type Hierarchy struct {
 	Mountpoint  string   // where it is mounted
 	Root        string   // the group that is seen at the mount point, "/" as a rule
 	Own         string   // the group of the calling process
+	ReadOnly    bool     // as in most containers
 }
 
 // Layout is what is mounted on this machine.
@@ -83,7 +87,7 @@ func arrange(own []membership, mounts []cgroupMount) (*Layout, error) {
 		if !ok {
 			continue
 		}
-		h := Hierarchy{Controllers: m.controllers, Unified: m.unified, Mountpoint: at.point, Root: at.root, Own: m.path}
+		h := Hierarchy{Controllers: m.controllers, Unified: m.unified, Mountpoint: at.point, Root: at.root, Own: m.path, ReadOnly: at.readOnly}
 		if m.unified {
 			unified = append(unified, h)
 		} else {
@@ -131,19 +135,56 @@ func (m membership) mountIn(mounts []cgroupMount) (best cgroupMount, ok bool) {
 // "/a/b" counts from the top of each hierarchy, "a/b" from the caller's own
 // group. On a pure v2 machine "a/b" counts from the group above the caller's
 // own one: a group with processes cannot hand controllers to its children.
+//
+// Hierarchies in which we may make nothing, as in a container or without
+// root's rights, are left out. That is an error only for who asks for a limit
+// that needs them: those of whoever made our groups hold for what is in them.
 func (l *Layout) Manager(path string) (Manager, error) {
 	if err := checkPath(path); err != nil {
 		return nil, err
 	}
-	g := &group{}
+	g := &group{v2: l.Version == V2}
+	// Root may write everywhere: one look at one place tells.
+	mine := unix.Access(l.Hierarchies[0].Mountpoint, unix.W_OK) == nil
 	for _, h := range l.Hierarchies {
 		dir, err := h.place(path, l.Version)
 		if err != nil {
 			return nil, err
 		}
+		if h.ReadOnly || !mine {
+			if err := writable(dir); err != nil {
+				g.bar(&h, err)
+				continue
+			}
+		}
 		g.trees = append(g.trees, tree{controllers: h.Controllers, unified: h.Unified, path: dir, top: h.Mountpoint})
 	}
 	return g, nil
+}
+
+// writable reports why a directory cannot be made: its nearest ancestor that
+// exists may not be written to.
+func writable(dir string) error {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		err := unix.Access(dir, unix.W_OK)
+		if !errors.Is(err, unix.ENOENT) {
+			return fault.Op("write to", dir, err)
+		}
+	}
+	return nil
+}
+
+// bar notes that a hierarchy is left out.
+func (g *group) bar(h *Hierarchy, err error) {
+	if g.barred == nil {
+		g.barred = make(map[string]error)
+	}
+	if h.Unified {
+		g.barred[""] = err
+	}
+	for _, c := range h.Controllers {
+		g.barred[c] = err
+	}
 }
 
 // place is the directory of path in h.

@@ -36,7 +36,7 @@ func TestArrange(t *testing.T) {
 			{Unified: true, Mountpoint: "/sys/fs/cgroup/unified", Root: "/", Own: "/init"},
 		}}},
 		{"v2", v2Cgroup, v2Mounts, Layout{V2, []Hierarchy{{Unified: true, Mountpoint: "/sys/fs/cgroup", Root: "/", Own: "/user.slice/session-1.scope"}}}},
-		{"v1 in a container", nestedCgroup, nestedMounts, Layout{V1, []Hierarchy{{Controllers: []string{"memory"}, Mountpoint: "/sys/fs/cgroup/memory", Root: "/docker/abc", Own: "/docker/abc"}}}},
+		{"v1 in a container", nestedCgroup, nestedMounts, Layout{V1, []Hierarchy{{Controllers: []string{"memory"}, Mountpoint: "/sys/fs/cgroup/memory", Root: "/docker/abc", Own: "/docker/abc", ReadOnly: true}}}},
 		{"mounted over", "1:cpu:/\n", "1 0 0:1 / /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n2 0 0:2 /x /sys/fs/cgroup rw - cgroup cgroup rw,cpu\n", Layout{V1, []Hierarchy{{Controllers: []string{"cpu"}, Mountpoint: "/sys/fs/cgroup", Root: "/x", Own: "/"}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,14 +30,15 @@ func hugetlbV2(c *compiler) { c.hugetlb(".max") }
 
 // hugetlb limits reservations where the kernel counts them (5.7), and faults.
 func (c *compiler) hugetlb(suffix string) {
-	for _, l := range c.r.HugepageLimits {
+	for i, l := range c.r.HugepageLimits {
+		field := element("hugepageLimits", i)
 		number, unit := strings.TrimRight(l.Pagesize, "KMGB"), strings.TrimLeft(l.Pagesize, "0123456789")
 		if number == "" || number[0] == '0' || len(l.Pagesize) > 16 || number+unit != l.Pagesize || !slices.Contains([]string{"KB", "MB", "GB"}, unit) {
-			c.fail("hugepageLimits", "page size %q: give it like 64KB, 2MB or 1GB", l.Pagesize)
+			c.fail(field+".pageSize", "%q: give it like 64KB, 2MB or 1GB", l.Pagesize)
 			return
 		}
-		c.put("hugetlb."+l.Pagesize+suffix, "hugepageLimits", unsigned(l.Limit))
-		c.put("hugetlb."+l.Pagesize+".rsvd"+suffix, "hugepageLimits", unsigned(l.Limit)).Optional = true
+		c.put("hugetlb."+l.Pagesize+suffix, field+".limit", unsigned(l.Limit))
+		c.put("hugetlb."+l.Pagesize+".rsvd"+suffix, field+".limit", unsigned(l.Limit)).Optional = true
 	}
 }
 
@@ -51,11 +52,12 @@ func netPrio(c *compiler) {
 	if c.r.Network == nil {
 		return
 	}
-	for _, p := range c.r.Network.Priorities {
+	for i, p := range c.r.Network.Priorities {
+		field := element("network.priorities", i)
 		if p.Name == "" || len(p.Name) > 15 || strings.ContainsAny(p.Name, "/: \t\n\x00") {
-			c.fail("network.priorities", "%q is no name of an interface", p.Name)
+			c.fail(field+".name", "%q is no name of an interface", p.Name)
 		}
-		c.put("net_prio.ifpriomap", "network.priorities", p.Name+" "+unsigned(uint64(p.Priority)))
+		c.put("net_prio.ifpriomap", field, p.Name+" "+unsigned(uint64(p.Priority)))
 	}
 }
 
@@ -78,7 +80,7 @@ func rdma(c *compiler) {
 			text += " hca_object=" + unsigned(uint64(*v))
 		}
 		if text != name {
-			c.put("rdma.max", "rdma", text)
+			c.put("rdma.max", "rdma."+name, text)
 		}
 	}
 }
@@ -94,6 +96,7 @@ func refuseUnified(c *compiler) {
 // line by line, because the kernel takes one at a time.
 func unified(c *compiler) {
 	for _, name := range slices.Sorted(maps.Keys(c.r.Unified)) {
+		field := "unified." + name
 		controller, param, ok := strings.Cut(name, ".")
 		switch {
 		case strings.ContainsAny(name, "/\x00\n"):
@@ -102,10 +105,12 @@ func unified(c *compiler) {
 			c.fail("unified", "%q must be in the form CONTROLLER.PARAMETER", name)
 		case controller == "cgroup" && !strings.HasPrefix(param, "max.") && param != "pressure":
 			c.fail("unified", "%q is no limit", name)
+		case name == "io.cost.qos", name == "io.cost.model":
+			c.fail(field, "only the root of the machine's groups has this file; write it there")
 		}
 		for line := range strings.Lines(c.r.Unified[name]) {
 			c.controller = controller
-			c.put(name, "unified", strings.TrimSuffix(line, "\n"))
+			c.put(name, field, strings.TrimSuffix(line, "\n"))
 		}
 	}
 }

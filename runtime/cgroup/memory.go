@@ -69,6 +69,29 @@ func memoryV2(c *compiler) {
 	}
 }
 
+// Obsolete names the fields of r that no kernel of today has a file for, and
+// that are therefore not written.
+func Obsolete(r *specs.LinuxResources) []string {
+	if r == nil || r.Memory == nil {
+		return nil
+	}
+	var fields []string
+	for _, f := range [...]struct {
+		name string
+		set  bool
+	}{
+		//lint:ignore SA1019 that it is obsolete is what we say
+		{"kernel", r.Memory.Kernel != nil},
+		{"kernelTCP", r.Memory.KernelTCP != nil},
+		{"useHierarchy", r.Memory.UseHierarchy != nil && !*r.Memory.UseHierarchy},
+	} {
+		if f.set {
+			fields = append(fields, "linux.resources.memory."+f.name)
+		}
+	}
+	return fields
+}
+
 // memory returns the section after the checks that both versions need.
 func (c *compiler) memory() *specs.LinuxMemory {
 	m := c.r.Memory

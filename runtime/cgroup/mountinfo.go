@@ -16,6 +16,7 @@ type cgroupMount struct {
 	unified     bool
 	root, point string
 	options     []string // of the superblock: controllers and name=
+	readOnly    bool
 }
 
 // parseMembership reads /proc/self/cgroup, cgroups(7). Lines that make no
@@ -66,6 +67,7 @@ func parseMounts(text string) []cgroupMount {
 			point:   unescape(front[4]),
 			options: strings.Split(back[len(back)-1], ","),
 		}
+		m.readOnly = strings.HasPrefix(front[5]+",", "ro,") || m.options[0] == "ro"
 		if !strings.HasPrefix(m.root, "/") || !strings.HasPrefix(m.point, "/") {
 			continue
 		}

@@ -14,6 +14,7 @@ func (g *group) Remove(ctx context.Context) error {
 	const op = "cgroup.remove"
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	u := g.findUnit()
 	var errs []error
 	for i := range g.trees {
 		t := &g.trees[i]
@@ -24,6 +25,9 @@ func (g *group) Remove(ctx context.Context) error {
 		if parent := filepath.Dir(t.path); parent != t.top {
 			g.removeParents(parent)
 		}
+	}
+	if u != nil && len(errs) == 0 {
+		errs = append(errs, fault.Op(op, g.name(), u.stop()))
 	}
 	return errors.Join(errs...)
 }

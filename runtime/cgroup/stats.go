@@ -20,6 +20,11 @@ type Stats struct {
 	Pids    PidsStats               `json:"pids"`
 	Blkio   BlkioStats              `json:"blkio"`
 	Hugetlb map[string]HugetlbStats `json:"hugetlb"`
+
+	// Always empty: resctrl and network interfaces are nobody's here. Readers
+	// of the form expect the keys.
+	IntelRdt          struct{}   `json:"intel_rdt"`
+	NetworkInterfaces []struct{} `json:"network_interfaces"`
 }
 
 // CPUStats counts processor time, in nanoseconds.
@@ -149,32 +154,6 @@ func (g *group) Stats() (Stats, error) {
 		}
 	}
 	return s, nil
-}
-
-func (g *group) OOMKills() (uint64, error) {
-	t := g.find("memory")
-	if t == nil {
-		return 0, nil
-	}
-	var total uint64
-	count := func(path string) error {
-		d := g.dir(path)
-		defer d.close()
-		name := "memory.oom_control"
-		if t.unified {
-			name = "memory.events" // groups below are in it
-		}
-		text, err := d.read(name)
-		total += pairs(text)["oom_kill"]
-		return fault.Op("read "+name, path, err)
-	}
-	var err error
-	if t.unified {
-		err = count(t.path)
-	} else {
-		err = walk(t.path, count)
-	}
-	return total, fault.Op("cgroup.oom", "", err)
 }
 
 // reader reads the files of one directory; the first error stays. A file that

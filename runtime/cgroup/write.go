@@ -38,10 +38,13 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 	}
 	for _, f := range w.files {
 		if g.target(f.Controller) == nil && !f.Optional {
-			return w, fault.Op("linux.resources."+f.Field, "", fault.New(fault.Unsupported, "cgroup controller %s is not available here", f.Controller))
+			return w, fault.Op("linux.resources."+f.Field, "", g.lacks(f.Controller))
 		}
 	}
 	if g.find("devices") == nil && !keepDevices {
+		if g.unified() == nil && len(g.barred) > 0 {
+			return w, nil // those of the group that we are in hold below it
+		}
 		if g.unified() == nil {
 			return w, fault.New(fault.Unsupported, "no devices controller is mounted: devices cannot be confined")
 		}
@@ -50,13 +53,25 @@ func (g *group) compile(r *specs.LinuxResources, update bool) (work, error) {
 	return w, err
 }
 
+// lacks says why there is no controller.
+func (g *group) lacks(controller string) error {
+	name := controller
+	if controller == "cgroup" {
+		name = ""
+	}
+	if err := g.barred[name]; err != nil {
+		return fault.New(fault.Denied, "no right to limit %s: %w (run without this limit, or have the group delegated)", controller, err)
+	}
+	return fault.New(fault.Unsupported, "cgroup controller %s is not available here", controller)
+}
+
 // version is which version a section's controller has here. On a hybrid
 // machine each controller is in one of the two; one that is in neither is v1's,
 // whose names the error will have.
 func (g *group) version(s section) Version {
 	at := g.find(s.v1)
 	switch {
-	case g.pure():
+	case g.pure(), g.v2:
 		return V2
 	case at != nil && !at.unified:
 		return V1
@@ -181,28 +196,6 @@ func (g *group) apply(files []File, dirs []*dir) error {
 	return nil
 }
 
-func (g *group) Apply(r *specs.LinuxResources) error {
-	const op = "cgroup.update"
-	w, err := g.compile(r, true)
-	if err != nil {
-		return fault.Op(op, g.name(), err)
-	}
-	dirs, done := g.dirs()
-	defer done()
-	if r != nil && r.Memory != nil && r.Memory.CheckBeforeUpdate != nil && *r.Memory.CheckBeforeUpdate {
-		if err := g.checkUsage(r.Memory); err != nil {
-			return fault.Op(op, g.name(), err)
-		}
-	}
-	if err := g.apply(w.files, dirs); err != nil {
-		return fault.Op(op, g.name(), err)
-	}
-	if w.rules != nil {
-		return fault.Op(op, g.name(), g.confine(w.rules, dirs[len(dirs)-1]))
-	}
-	return nil
-}
-
 // dirs returns a directory for each tree, and what closes them.
 func (g *group) dirs() ([]*dir, func()) {
 	dirs := make([]*dir, len(g.trees))
@@ -214,26 +207,4 @@ func (g *group) dirs() ([]*dir, func()) {
 			d.close()
 		}
 	}
-}
-
-// checkUsage is checkBeforeUpdate: on v2 the kernel would take a limit below
-// the usage and kill. On v1 it refuses by itself.
-func (g *group) checkUsage(m *specs.LinuxMemory) error {
-	t := g.find("memory")
-	if t == nil || !t.unified {
-		return nil
-	}
-	d := g.dir(t.path)
-	defer d.close()
-	usage, err := d.number("memory.current")
-	if err != nil {
-		return nil //nolint:nilerr // a courtesy: without the number the write decides
-	}
-	if v := set(m.Swap); v > 0 && uint64(v) <= usage {
-		return fault.New(fault.Conflict, "rejecting memory+swap limit %d <= usage %d", v, usage)
-	}
-	if v := set(m.Limit); v > 0 && uint64(v) <= usage {
-		return fault.New(fault.Conflict, "rejecting memory limit %d <= usage %d", v, usage)
-	}
-	return nil
 }

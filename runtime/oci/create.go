@@ -149,7 +149,7 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 			return err
 		}
 	}
-	if c.cg, err = groups(layout, c.req.ID, c.spec); err != nil {
+	if c.cg, err = groups(layout, c.req.ID, c.spec, c.r.Systemd); err != nil {
 		return err
 	}
 	c.announce()
@@ -163,6 +163,9 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	var limits *specs.LinuxResources
 	if c.spec.Linux != nil {
 		limits = c.spec.Linux.Resources
+	}
+	for _, field := range cgroup.Obsolete(limits) {
+		c.r.warn(fault.New(fault.Unsupported, "%s is ignored: kernels have no such limit any more", field))
 	}
 	if err := c.cg.Begin(); err != nil {
 		return err
@@ -207,7 +210,14 @@ func anyExists(paths map[string]string) bool {
 
 // groups are a container's cgroups: where its specification says, or of its
 // name below the runtime's own.
-func groups(layout *cgroup.Layout, id string, s *specs.Spec) (cgroup.Manager, error) {
+func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgroup.Manager, error) {
+	if systemd {
+		path := ""
+		if s.Linux != nil {
+			path = s.Linux.CgroupsPath
+		}
+		return layout.Scope(path, id)
+	}
 	if s.Linux != nil && s.Linux.CgroupsPath != "" {
 		return layout.Manager(s.Linux.CgroupsPath)
 	}
@@ -272,6 +282,7 @@ func (c *creation) launch(ctx context.Context) error {
 		b := c.req.Bundle
 		return explainExec(site{b.Mounts, b.Root, c.spec.Mounts}, c.spec.Process, err)
 	}
+	c.cg.Settle()
 	c.proc.Pid, c.proc.Pidfd = child.Pid, child.Pidfd
 	c.undo.Add(func() error {
 		child.Kill()

@@ -19,7 +19,7 @@ func Explain(w io.Writer, req CreateRequest, o plan.ExplainOptions) error {
 		return err
 	}
 	spec := req.Bundle.Spec
-	m, err := groups(layout, req.ID, spec)
+	m, err := groups(layout, req.ID, spec, false)
 	if err != nil {
 		return err
 	}

@@ -26,6 +26,8 @@ type Runtime struct {
 	Root string // absolute; made when the first container is
 	// Layout are the machine's cgroups; nil: Create looks at them itself.
 	Layout *cgroup.Layout
+	// Systemd has systemd make the groups of new containers.
+	Systemd bool
 	// Warn takes what does not stop an operation; nil drops it.
 	Warn func(err error)
 	// seam lets a test fail, or die, before a step of Create.
