@@ -38,6 +38,6 @@ if [ ! -e $policy ]; then
 fi
 echo "packages: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq </dev/null >&2
+apt-get update -qq -o DPkg::Lock::Timeout=600 </dev/null >&2
 # shellcheck disable=SC2086 # a list of words
-apt-get install -y -qq --no-install-recommends $missing </dev/null >&2
+apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $missing </dev/null >&2

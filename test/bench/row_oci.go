@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/berth-engine/berth/runtime/seccomp"
+	"github.com/berth-engine/berth/test/engines"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -38,7 +39,7 @@ func (b *bench) ociRuntimes(filtered bool) ([]result, error) {
 	runtime := func(name, exe, pkg string) side {
 		return side{
 			name: name,
-			need: func() error { _, err := find(exe, pkg); return err },
+			need: func() error { _, err := engines.Find(exe, pkg); return err },
 			make: func() contender {
 				cmd := command{exe, "--root", b.path("oci-" + name), "run", "-b", bundle}
 				return contender{run: func(turn int) error { return cmd.with(name + strconv.Itoa(turn)).run() }}
