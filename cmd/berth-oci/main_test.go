@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -23,6 +24,7 @@ type shell struct {
 	t                *testing.T
 	exe, root        string
 	bundle, id, work string
+	prefix           []string // before the arguments, when exe is another program that starts ours
 	env              []string
 	extra            []*os.File
 }
@@ -63,7 +65,7 @@ func (s *shell) edit(change func(*specs.Spec)) {
 // run gives what the command prints and its status.
 func (s *shell) run(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	cmd := exec.Command(s.exe, append([]string{"--root", s.root}, args...)...)
+	cmd := exec.Command(s.exe, slices.Concat(s.prefix, []string{"--root", s.root}, args)...)
 	// Files and not pipes: a container that goes on has them, too.
 	files := [2]*os.File{}
 	for i := range files {

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -19,7 +20,7 @@ func explainExec(at site, p *specs.Process, err error) error {
 	}
 	switch s := step.Step.(type) {
 	case plan.FindExecutable:
-		return execError(s.Name, len(s.Paths) > 1, step.Errno, err)
+		return execError(s.Name, !strings.Contains(s.Name, "/"), step.Errno, err)
 	case plan.Exec:
 		return explainErrno(at, p, step.Errno, err)
 	}
