@@ -51,6 +51,7 @@ func (r *Runtime) Exec(ctx context.Context, req ExecRequest) (*Process, error) {
 		return nil, err
 	}
 	setHome(req.Process, rootOf(s))
+	r.grant(req.Process, spec.Linux)
 	return r.exec(ctx, &req, s, spec)
 }
 

@@ -34,7 +34,7 @@ func capWord(n uint8) string {
 func capSet(field string, names []string, have uint64) (uint64, error) {
 	var set uint64
 	for i, name := range names {
-		n := capNumber(name)
+		n := Capability(name)
 		if n < 0 {
 			return 0, fault.New(fault.Invalid, "process.capabilities.%s[%d]: unknown capability %q", field, i, name)
 		}
@@ -43,7 +43,8 @@ func capSet(field string, names []string, have uint64) (uint64, error) {
 	return set & have, nil
 }
 
-func capNumber(name string) int {
+// Capability is the number of a capability, -1 for a name nobody knows.
+func Capability(name string) int {
 	for n, c := range capNames {
 		if c == name {
 			return n
