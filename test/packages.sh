@@ -4,9 +4,9 @@
 set -eu
 
 # What berth's own tests call.
-test='busybox-static crun docker-registry gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap procps qemu-user-static runc skopeo strace umoci util-linux'
-# What make bench compares with, and what fills and watches them.
-bench="$test conmon containerd docker.io podman"
+test='busybox-static conmon containerd crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap podman procps qemu-user-static runc skopeo strace umoci util-linux'
+# What make bench compares with.
+bench="$test"
 
 want=
 for set in "$@"; do
