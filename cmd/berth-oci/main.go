@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,13 +28,17 @@ import (
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
-// version is set by the linker.
-var version = "unknown"
+// Both are set by the linker.
+var (
+	version = "unknown"
+	commit  string
+)
 
 // app is one run of the program.
 type app struct {
 	rt      *oci.Runtime
 	stdout  io.Writer
+	name    string // how we were called
 	root    string
 	log     logger
 	systemd bool
@@ -81,7 +86,7 @@ func main() {
 }
 
 func run(argv []string, stdout io.Writer) int {
-	a := &app{stdout: stdout}
+	a := &app{stdout: stdout, name: filepath.Base(argv[0])}
 	global := pflag.NewFlagSet("berth-oci", pflag.ContinueOnError)
 	global.SetInterspersed(false)
 	global.SetOutput(io.Discard)
@@ -93,13 +98,13 @@ func run(argv []string, stdout io.Writer) int {
 	case err != nil && !errors.Is(err, pflag.ErrHelp):
 		return a.fail(fault.New(fault.Invalid, "%v; see %s --help", err, argv[0]))
 	case *help || errors.Is(err, pflag.ErrHelp):
-		usage(stdout, global)
+		usage(stdout, a.name, global)
 		return 0
 	case *showVersion:
 		printVersion(stdout)
 		return 0
 	case global.NArg() == 0:
-		usage(stdout, global)
+		usage(stdout, a.name, global)
 		return 0
 	}
 	if err := a.log.open(); err != nil {
@@ -150,7 +155,7 @@ func (a *app) command(c *command, args []string) int {
 	err := f.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		commandUsage(a.stdout, c, f)
+		commandUsage(a.stdout, a.name, c, f)
 		return 0
 	case err != nil:
 		return a.fail(fault.New(fault.Invalid, "%v; see berth-oci %s --help", err, c.name))
@@ -179,16 +184,16 @@ func (a *app) fail(err error) int {
 	return 1
 }
 
-func usage(w io.Writer, global *pflag.FlagSet) {
-	fmt.Fprint(w, "NAME:\n   berth-oci - Open Container Initiative runtime\n\nUSAGE:\n   berth-oci [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n")
+func usage(w io.Writer, name string, global *pflag.FlagSet) {
+	fmt.Fprintf(w, "NAME:\n   %[1]s - Open Container Initiative runtime\n\nUSAGE:\n   %[1]s [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n", name)
 	for _, c := range commands() {
-		fmt.Fprintf(w, "   %-9s %s\n", c.name, c.short)
+		fmt.Fprintf(w, "   %-10s %s\n", c.name, c.short)
 	}
 	fmt.Fprintf(w, "\nGLOBAL OPTIONS:\n%s", global.FlagUsages())
 }
 
-func commandUsage(w io.Writer, c *command, f *pflag.FlagSet) {
-	fmt.Fprintf(w, "NAME:\n   berth-oci %s - %s\n\nUSAGE:\n   berth-oci %s [OPTION...] %s\n\nOPTIONS:\n%s", c.name, c.short, c.name, c.args, f.FlagUsages())
+func commandUsage(w io.Writer, name string, c *command, f *pflag.FlagSet) {
+	fmt.Fprintf(w, "NAME:\n   %[1]s %[2]s - %[3]s\n\nUSAGE:\n   %[1]s %[2]s [OPTION...] %[4]s\n\nOPTIONS:\n%[5]s", name, c.name, c.short, c.args, f.FlagUsages())
 }
 
 // logger writes errors the way runc does, for the programs that read them.
@@ -233,10 +238,12 @@ func (l *logger) write(level, msg string) {
 
 // fatal logs an error; when the log is a file, stderr has it plainly.
 func (l *logger) fatal(err error) {
-	switch {
+	switch line := plainLine(err); {
 	case l.out != nil:
 		l.write("error", err.Error())
 		fmt.Fprintln(os.Stderr, err)
+	case line != "":
+		fmt.Fprintln(os.Stderr, line)
 	case l.plain:
 		fmt.Fprintln(os.Stderr, "berth-oci:", err)
 	default:

@@ -11,8 +11,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/runtime/oci"
 	"github.com/berth-engine/berth/test/fixture"
@@ -43,8 +45,29 @@ func newShell(t *testing.T, script string) *shell {
 	}
 	fixture.BusyboxAt(t, rootfs)
 	s.edit(func(spec *specs.Spec) { spec.Process.Args = []string{"sh", "-c", script} })
-	t.Cleanup(func() { s.run("delete", "--force", s.id) })
+	// What outlives its starter becomes our child, so that its end is for us to
+	// see: the machine's first process may take its time.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.run("delete", "--force", s.id)
+		s.until(func() bool {
+			_, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			return errors.Is(err, unix.ECHILD)
+		})
+	})
 	return s
+}
+
+// until polls for up to 20 s.
+func (s *shell) until(done func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatal("not within 20 s")
+		}
+	}
 }
 
 // edit writes config.json.
