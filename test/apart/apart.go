@@ -30,20 +30,27 @@ import (
 // directory is.
 const variable = "BERTH_APART"
 
+// Options say how far apart.
+type Options struct {
+	Dir string // where the scratch directory is made
+	// Groups shows Group as the root of all control groups, so that also
+	// those are removed whose place nobody was asked for.
+	Groups bool
+}
+
 // Run starts this program again, with the same arguments, in new namespaces.
-// When that comes to the same call of Run, work is done there, with a scratch
-// directory made below dir. The result of work is the status returned here. In
-// the inner process Run does not return.
-func Run(dir string, work func(scratch string) int) (int, error) {
+// When that comes to the same call of Run, work is done there. The result of
+// work is the status returned here. In the inner process Run does not return.
+func Run(o Options, work func(scratch string) int) (int, error) {
 	part, scratch, inside := strings.Cut(os.Getenv(variable), ":")
 	if !inside {
-		return outside(dir)
+		return outside(o.Dir)
 	}
 	os.Unsetenv(variable)
 	if part == "work" {
 		os.Exit(work(scratch))
 	}
-	code, err := initProcess(scratch)
+	code, err := initProcess(o, scratch)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "apart:", err)
 		code = 1

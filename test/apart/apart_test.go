@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	if !Inside() {
 		os.Setenv(outer, strings.Join(namespaces(), " "))
 	}
-	code, err := Run(os.TempDir(), func(scratch string) int {
+	code, err := Run(Options{Dir: os.TempDir(), Groups: true}, func(scratch string) int {
 		os.Setenv("BERTH_APART_SCRATCH", scratch)
 		return m.Run()
 	})
@@ -65,6 +65,30 @@ func TestRunIsApart(t *testing.T) {
 		t.Fatalf("loopback: %v", err)
 	}
 	l.Close()
+}
+
+// TestGroups: the own group is the root of all, and it is no other's.
+func TestGroups(t *testing.T) {
+	fixture.Root(t)
+	text, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if f[2] != "/" && f[2] != "/init" {
+			t.Errorf("%q is not at its root", line)
+		}
+	}
+	tops, err := hierarchies()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, top := range tops {
+		if entries, err := filepath.Glob(top + "/*/cgroup.procs"); err != nil || len(entries) > 1 {
+			t.Errorf("%s has groups of others: %q %v", top, entries, err)
+		}
+	}
 }
 
 // TestRemoveGroups: what is below Group goes, whatever the hierarchy.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,15 @@ import (
 
 // initProcess is pid 1 of the new pid namespace: it makes the namespaces
 // usable, starts the work and reaps whatever is left to it.
-func initProcess(scratch string) (int, error) {
+func initProcess(o Options, scratch string) (int, error) {
+	runtime.LockOSThread() // which has the namespaces, and is the parent of the work
 	if err := furnish(); err != nil {
 		return 1, err
+	}
+	if o.Groups {
+		if err := ownGroups(Group(scratch)); err != nil {
+			return 1, err
+		}
 	}
 	cmd := same("work", scratch)
 	if err := cmd.Start(); err != nil {

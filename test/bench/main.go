@@ -32,7 +32,7 @@ func main() {
 	flag.StringVar(&o.Crun, "crun", "crun", "`path` of crun")
 	flag.Parse()
 
-	code, err := apart.Run(o.Dir, func(scratch string) int {
+	code, err := apart.Run(apart.Options{Dir: o.Dir}, func(scratch string) int {
 		o.Dir = scratch
 		return status(work(o))
 	})

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	// Not in /tmp, which may be a tmpfs: overlay needs extended attributes.
-	code, err := apart.Run("/var/tmp", func(scratch string) int {
+	code, err := apart.Run(apart.Options{Dir: "/var/tmp"}, func(scratch string) int {
 		host = &engines.Host{Dir: scratch, Group: apart.Group(scratch)}
 		defer host.Close()
 		return m.Run()
