@@ -4,7 +4,7 @@
 set -eu
 
 # What berth's own tests call.
-test='busybox-static conmon containerd crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap podman procps qemu-user-static runc skopeo strace umoci util-linux'
+test='busybox-static conmon containerd criu crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap podman procps qemu-user-static runc skopeo strace umoci util-linux'
 # What make bench compares with.
 bench="$test"
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -308,5 +309,47 @@ func TestFeatures(t *testing.T) {
 	}
 	if c := f.Linux.Capabilities; len(c) != int(kernel.LastCap())+1 || c[0] != "CAP_CHOWN" {
 		t.Errorf("capabilities %q", c)
+	}
+}
+
+// TestCheckpoint: one line says what is lacking, whatever runc's flags ask for.
+func TestCheckpoint(t *testing.T) {
+	fixture.Need(t, "criu")
+	s := newShell(t, "sleep 100")
+	s.want(1, "does not exist", "checkpoint", s.id)
+	s.want(0, "", "run", "--detach", "--bundle", s.bundle, s.id)
+	checkpoint := []string{
+		"checkpoint", "--image-path", "i", "--work-path", "w", "--parent-path", "p", "--leave-running", "--tcp-established",
+		"--ext-unix-sk", "--shell-job", "--file-locks", "--pre-dump", "--lazy-pages", "--status-fd", "3", "--page-server", "h:1",
+		"--manage-cgroups-mode", "soft", "--empty-ns", "network", "--auto-dedup", s.id,
+	}
+	restore := []string{
+		"restore", "--image-path", "i", "--work-path", "w", "--bundle", s.bundle, "--detach", "--pid-file", "f", "--tcp-established",
+		"--ext-unix-sk", "--shell-job", "--file-locks", "--manage-cgroups-mode", "ignore", "--auto-dedup", "--lazy-pages",
+		"--lsm-profile", "apparmor:x", "--console-socket", "c", "--no-pivot", s.id,
+	}
+	words := "berth-oci does not drive criu"
+	if err := exec.Command("criu", "check").Run(); err != nil {
+		words = "criu does not work on kernel "
+	}
+	for _, args := range [][]string{checkpoint, restore} {
+		s.want(1, words, args...)
+	}
+	s.env = append(s.env, "PATH=/none")
+	for _, args := range [][]string{checkpoint, restore} {
+		_, stderr, code := s.run(args...)
+		if code != 1 || !strings.Contains(stderr, "criu is not installed") || strings.Count(stderr, "\n") != 1 {
+			t.Errorf("%s: status %d, %q", args[0], code, stderr)
+		}
+	}
+	s.want(0, `"status": "running"`, "state", s.id)
+}
+
+// TestDebugOnStderr: without --log debug lines are on stderr.
+func TestDebugOnStderr(t *testing.T) {
+	s := newShell(t, "true")
+	_, stderr, code := s.run("--debug", "run", "--bundle", s.bundle, s.id)
+	if code != 0 || !strings.Contains(stderr, " level=debug msg=") {
+		t.Errorf("status %d, %q", code, stderr)
 	}
 }

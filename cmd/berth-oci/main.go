@@ -71,6 +71,8 @@ func commands() []command {
 		{"update", "ID", "change limits", 1, 1, false, cmdUpdate},
 		{"spec", "", "write a default config.json", 0, 0, false, cmdSpec},
 		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, cmdExplain},
+		{"checkpoint", "ID", "write a container to files, with CRIU", 1, 1, false, cmdCheckpoint},
+		{"restore", "ID", "make a container of such files, with CRIU", 1, 1, false, cmdRestore},
 		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, cmdFeatures},
 	}
 }
