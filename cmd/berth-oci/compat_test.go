@@ -232,6 +232,10 @@ func TestScriptWithoutInterpreter(t *testing.T) {
 	if stdout, stderr, code := s.run("run", "--bundle", s.bundle, s.id); code != 1 || stdout+stderr != line {
 		t.Errorf("status %d, %q %q", code, stdout, stderr)
 	}
+	// start is asked by engines, which show its error to their users.
+	s.want(0, "", "create", "--bundle", s.bundle, s.id)
+	s.want(1, "interpreter", "start", s.id)
+	s.want(0, "", "delete", s.id)
 	log := filepath.Join(s.work, "log")
 	s.run("--log", log, "run", "--bundle", s.bundle, s.id)
 	if text, err := os.ReadFile(log); err != nil || !strings.Contains(string(text), "interpreter") {

@@ -170,6 +170,7 @@ func (a *app) command(c *command, args []string) int {
 	a.args = f.Args()
 	a.rt = &oci.Runtime{Root: a.root, Warn: func(err error) { a.log.write("warning", err.Error()) }}
 	a.log.plain = c.name == "explain"
+	a.log.bare = c.name == "run" || c.name == "exec"
 	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
 	code, err := do()
 	if err != nil {
@@ -203,6 +204,7 @@ type logger struct {
 	file, format string
 	debug        bool
 	plain        bool // for people: no time, no level
+	bare         bool // see plainLine
 	out          *os.File
 }
 
@@ -244,7 +246,7 @@ func (l *logger) fatal(err error) {
 	case l.out != nil:
 		l.write("error", err.Error())
 		fmt.Fprintln(os.Stderr, err)
-	case line != "":
+	case l.bare && line != "":
 		fmt.Fprintln(os.Stderr, line)
 	case l.plain:
 		fmt.Fprintln(os.Stderr, "berth-oci:", err)
