@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test lint fmt bench fuzz cover install clean
+.PHONY: help build run test conform lint fmt bench fuzz cover install clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -30,6 +30,10 @@ run: build ## run a container on the machine's own root file system and show wha
 test: ## install what the tests need (as root) and run every test
 	@test/packages.sh test
 	@$(GO) run ./test/report -count=1 -timeout 25m $(TESTFLAGS) ./...
+
+conform: ## run the OCI validation suite with berth-oci, runc and crun and write docs/conformance.md
+	@test/packages.sh test
+	@$(GO) run ./test/conform -write docs/conformance.md
 
 lint: ## gofumpt, vet, staticcheck, govulncheck, arm64, import rules
 	@test/lint.sh

@@ -5,9 +5,9 @@ import (
 	"testing"
 )
 
-// TestRootPropagation: every value of linux.rootfsPropagation makes a
+// TestRootPropagationValues: every value of linux.rootfsPropagation makes a
 // container, whose root is tied to others as it says.
-func TestRootPropagation(t *testing.T) {
+func TestRootPropagationValues(t *testing.T) {
 	for _, tt := range []struct{ value, want string }{
 		{"", "-"},
 		{"private", "-"},
