@@ -1,7 +1,6 @@
 package dropin
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,7 +13,9 @@ import (
 
 // probe prints what a program in a container sees of it. What differs from one
 // run to the next is left out: ids of mounts, and names with a container's id.
-// So is what runc 1.1 lets every container do, and runc 1.2 does not: use tun.
+// So is what runc 1.1 lets every container do, and runc 1.2 does not: use tun;
+// and in a user namespace the owner of the directory of message queues, which
+// is whoever makes the ipc namespace.
 const probe = `
 id
 grep -E '^(Cap|NoNewPrivs|Seccomp:|Groups|CapAmb)' /proc/self/status
@@ -26,7 +27,7 @@ cat /proc/1/comm
 for f in kernel/shmmax net/core/somaxconn net/ipv4/ip_unprivileged_port_start fs/mqueue/queues_max; do cat /proc/sys/$f; done
 awk '$5 !~ "^/(proc|sys/firmware|sys/fs/cgroup$|sys/fs/cgroup/unified)" { for (i = 7; $i != "-"; i++); print "mount", $5, $6, $(i+1) }' /proc/self/mountinfo
 awk '$2 ~ "^/(dev|dev/shm|dev/pts|t|run|tmp)$" { print "data", $2, $4 }' /proc/mounts
-ls -ln /dev | awk '{ print "dev", $1, $3, $4, $5, $6 ~ /^[0-9]+$/ ? $6 : "", $NF }' | grep -v ' core$'
+ls -ln /dev | awk '{ print "dev", $1, $3, $4, $5, $6 ~ /^[0-9]+$/ ? $6 : "", $NF }' | grep -v -e ' core$' -e ' mqueue$'
 for c in pids/pids.max memory/memory.limit_in_bytes memory/memory.memsw.limit_in_bytes memory/memory.soft_limit_in_bytes memory/memory.swappiness \
 	memory/memory.oom_control cpu/cpu.shares cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us cpuset/cpuset.cpus cpuset/cpuset.mems \
 	blkio/blkio.weight devices/devices.list pids.max memory.max memory.swap.max cpu.max cpu.weight; do
@@ -69,24 +70,67 @@ func TestDockerSameAsRunc(t *testing.T) {
 	} {
 		t.Run(flags, func(t *testing.T) {
 			e := &engine{t: t, words: e.words, log: e.log}
-			var words []string
-			for _, w := range strings.Fields(strings.ReplaceAll(flags, "DIR", dir)) {
-				words = append(words, strings.ReplaceAll(w, "@", " "))
+			args := append([]string{"run", "--rm"}, splitFlags(strings.ReplaceAll(flags, "DIR", dir))...)
+			if !strings.Contains(flags, "host") {
+				args = append(args, "--hostname", "same")
 			}
-			see := func(runtime string) []string {
-				args := append([]string{"run", "--rm", "--runtime", runtime}, words...)
-				if !strings.Contains(flags, "host") {
-					args = append(args, "--hostname", "same")
-				}
-				lines := strings.Split(e.want(0, "uid=", append(args, image, "sh", "-c", probe)...), "\n")
-				slices.Sort(lines)
-				return lines
-			}
-			if diff := cmp.Diff(see("runc"), see("berth")); diff != "" {
-				t.Errorf("runc (-) and berth-oci (+) show:\n%s", fmt.Sprint(diff))
+			runc := e.see(append(args, "--runtime", "runc")...)
+			if diff := cmp.Diff(runc, e.see(append(args, "--runtime", "berth")...)); diff != "" {
+				t.Errorf("runc (-) and berth-oci (+) show:\n%s", diff)
 			}
 		})
 	}
+}
+
+// TestPodmanSameAsRunc is the same with podman, whose specs are its own.
+func TestPodmanSameAsRunc(t *testing.T) {
+	e := usePodman(t)
+	for _, flags := range []string{
+		"",
+		"--read-only --read-only-tmpfs=false --user 1000:2000 --group-add 7 --workdir /tmp -e A=b",
+		"--cap-drop all --security-opt no-new-privileges --security-opt seccomp=unconfined",
+		"--cap-add SYS_ADMIN --cap-drop MKNOD --umask 0027",
+		"--memory 64m --memory-swap 128m --memory-reservation 32m --oom-score-adj 500 --pids-limit 50",
+		"--cpus 0.5 --cpu-shares 512 --cpuset-cpus 0",
+		"--sysctl net.core.somaxconn=99 --sysctl kernel.shmmax=65536",
+		"--ipc private --uts host --pid host --cgroupns private",
+		"--device /dev/fuse:/dev/f:r --shm-size 4m",
+		"--security-opt unmask=ALL",
+		"--uidmap 0:100000:5000 --gidmap 0:100000:5000",
+		"--tty",
+	} {
+		t.Run(flags, func(t *testing.T) {
+			args := append([]string{"run", "--rm", "--network", "none"}, splitFlags(flags)...)
+			if !strings.Contains(flags, "host") {
+				args = append(args, "--hostname", "same")
+			}
+			last := len(e.words) - 1 // the path of the runtime
+			ours := &engine{t: t, words: e.words}
+			theirs := &engine{t: t, words: append(slices.Clone(e.words[:last]), "runc")}
+			args = append(args, limits...)
+			if diff := cmp.Diff(theirs.see(args...), ours.see(args...)); diff != "" {
+				t.Errorf("runc (-) and berth-oci (+) show:\n%s", diff)
+			}
+		})
+	}
+}
+
+// see runs the probe and sorts its lines: the order of mounts and of rules for
+// devices is nobody's business.
+func (e *engine) see(args ...string) []string {
+	e.t.Helper()
+	lines := strings.Split(e.want(0, "uid=", append(args, image, "sh", "-c", probe)...), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+// splitFlags makes words of flags; @ stands for a blank in a word.
+func splitFlags(flags string) []string {
+	words := strings.Fields(flags)
+	for i := range words {
+		words[i] = strings.ReplaceAll(words[i], "@", " ")
+	}
+	return words
 }
 
 // sharedMount is a directory where a mount begins that tells others of what
