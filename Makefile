@@ -16,7 +16,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
 .DEFAULT_GOAL := build
-.PHONY: help build run test test-vm lint fmt bench fuzz cover install clean
+.PHONY: help build run test test-vm conform lint fmt bench fuzz cover install clean
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
@@ -34,6 +34,10 @@ test: ## install what the tests need (as root) and run every test
 test-vm: ## of these, the tests in virtual machines: cgroup v2 and v1, systemd, AppArmor
 	@test/packages.sh test vm
 	@$(GO) run ./test/report -count=1 -timeout 25m $(TESTFLAGS) ./test/vm
+
+conform: ## run the OCI validation suite with berth-oci, runc and crun and write docs/conformance.md
+	@test/packages.sh test
+	@$(GO) run ./test/conform -write docs/conformance.md
 
 lint: ## gofumpt, vet, staticcheck, govulncheck, arm64, import rules
 	@test/lint.sh

@@ -4,12 +4,12 @@
 set -eu
 
 # What berth's own tests call.
-test='busybox-static crun docker-registry gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap procps qemu-user-static runc skopeo strace umoci util-linux'
+test='busybox-static conmon containerd criu crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap podman procps qemu-user-static runc skopeo strace umoci util-linux'
 # What the virtual machines of test/vm are made of, and what is in them. Their
 # kernels are not installed: run.sh keeps them in the user's cache directory.
 vm='apparmor busybox-static cpio dbus e2fsprogs kmod lz4 qemu-system-common qemu-system-x86 systemd util-linux xz-utils zstd'
-# What make bench compares with, and what fills and watches them.
-bench="$test conmon containerd docker.io podman"
+# What make bench compares with.
+bench="$test"
 
 want=
 for set in "$@"; do
@@ -42,6 +42,6 @@ if [ ! -e $policy ]; then
 fi
 echo "packages: installing$missing" >&2
 export DEBIAN_FRONTEND=noninteractive
-apt-get update -qq </dev/null >&2
+apt-get update -qq -o DPkg::Lock::Timeout=600 </dev/null >&2
 # shellcheck disable=SC2086 # a list of words
-apt-get install -y -qq --no-install-recommends $missing </dev/null >&2
+apt-get install -y -qq -o DPkg::Lock::Timeout=600 --no-install-recommends $missing </dev/null >&2

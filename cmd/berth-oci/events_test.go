@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -124,18 +123,13 @@ func TestEventsTellOOM(t *testing.T) {
 	}
 }
 
-// until repeats a command until it prints part.
-func (s *shell) until(part string, args ...string) {
+// prints repeats a command until it prints part.
+func (s *shell) prints(part string, args ...string) {
 	s.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		stdout, stderr, _ := s.run(args...)
-		if strings.Contains(stdout, part) {
-			return
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%q never printed %q:\n%s%s", args, part, stdout, stderr)
-		}
-	}
+	s.until(func() bool {
+		stdout, _, _ := s.run(args...)
+		return strings.Contains(stdout, part)
+	})
 }
 
 // oomOf runs the container, which waits for a line, and gives what events
@@ -151,7 +145,7 @@ func (s *shell) oomOf() string {
 		s.t.Fatal(err)
 	}
 	defer payload.Wait()
-	s.until(`"status": "running"`, "state", s.id)
+	s.prints(`"status": "running"`, "state", s.id)
 	watch := exec.Command(s.exe, "--root", s.root, "events", "--interval", "20ms", s.id)
 	pipe, err := watch.StdoutPipe()
 	if err != nil {

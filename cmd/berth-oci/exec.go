@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,9 +16,19 @@ import (
 type execFlags struct {
 	makeFlags
 	process, cwd, user, apparmor, label string
-	env, caps                           []string
+	env, caps, cgroups                  []string
 	groups                              []uint
 	tty, nnp, ignorePaused              bool
+}
+
+// plainLine is an error as runc prints it when a program could not be executed
+// in the end: one line without time and level. Otherwise it is empty.
+func plainLine(err error) string {
+	var e *oci.ExecError
+	if errors.As(err, &e) {
+		return e.Line()
+	}
+	return ""
 }
 
 // cannotStart is the status of an exec whose process never ran.
@@ -36,6 +46,7 @@ func cmdExec(a *app) func() (int, error) {
 	f.StringArrayVarP(&e.env, "env", "e", nil, "further variables")
 	f.StringArrayVarP(&e.caps, "cap", "c", nil, "further capabilities")
 	f.UintSliceVarP(&e.groups, "additional-gids", "g", nil, "further groups")
+	f.StringArrayVar(&e.cgroups, "cgroup", nil, "[CONTROLLER[,CONTROLLER]:]PATH of a group below the container's")
 	f.BoolVarP(&e.tty, "tty", "t", false, "with a terminal")
 	f.BoolVar(&e.nnp, "no-new-privs", false, "setuid programs gain nothing")
 	f.BoolVar(&e.ignorePaused, "ignore-paused", false, "wait for a paused container")
@@ -61,6 +72,9 @@ func (a *app) exec(e *execFlags) (int, error) {
 	if req.Preserve, err = preserved(e.preserve, req.Process); err != nil {
 		return 0, err
 	}
+	if req.SubCgroups, err = subCgroups(e.cgroups); err != nil {
+		return 0, err
+	}
 	if e.pidFile != "" {
 		if req.PIDFile, err = filepath.Abs(e.pidFile); err != nil {
 			return 0, err
@@ -74,7 +88,7 @@ func (a *app) exec(e *execFlags) (int, error) {
 		return 0, err
 	}
 	defer fg.restore()
-	p, err := a.rt.Exec(context.Background(), req)
+	p, err := a.join(req, &e.makeFlags)
 	if err != nil || e.detach {
 		return 0, err
 	}

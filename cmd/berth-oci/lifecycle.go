@@ -19,6 +19,7 @@ import (
 // makeFlags are the flags that create, run and exec share.
 type makeFlags struct {
 	bundle, pidFile, consoleSocket string
+	pidfdSocket                    string
 	preserve                       int
 	noKeyring, noPivot             bool
 	detach, keep                   bool
@@ -36,6 +37,7 @@ func declareProcess(a *app, m *makeFlags) {
 	f := a.flags
 	f.StringVar(&m.pidFile, "pid-file", "", "file to write the process id to")
 	f.StringVar(&m.consoleSocket, "console-socket", "", "AF_UNIX socket that receives the terminal's master")
+	f.StringVar(&m.pidfdSocket, "pidfd-socket", "", "AF_UNIX socket that receives a descriptor of the process")
 	f.IntVar(&m.preserve, "preserve-fds", 0, "how many descriptors from 3 on the payload inherits")
 }
 
@@ -103,7 +105,7 @@ func cmdCreate(a *app) func() (int, error) {
 		if req.Console, err = m.console(req.Bundle.Spec.Process, true); err != nil {
 			return 1, err
 		}
-		_, err = a.rt.Create(context.Background(), req)
+		_, err = a.make(req, &m)
 		return 0, err
 	}
 }
@@ -138,7 +140,7 @@ func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
 		return 1, err
 	}
 	defer fg.restore()
-	p, err := a.rt.Create(context.Background(), req)
+	p, err := a.make(req, m)
 	if err != nil {
 		return 1, err
 	}
@@ -174,8 +176,7 @@ func sendMaster(path string, master *os.File) error {
 		return fault.Op("console socket", path, err)
 	}
 	defer conn.Close()
-	_, _, err = conn.WriteMsgUnix([]byte(master.Name()), unix.UnixRights(int(master.Fd())), nil)
-	return fault.Op("console socket", path, err)
+	return fault.Op("console socket", path, sendFile(conn, master.Name(), master))
 }
 
 // foreground passes signals, and serves the terminal if there is one.

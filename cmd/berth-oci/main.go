@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -28,13 +29,17 @@ import (
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
-// version is set by the linker.
-var version = "unknown"
+// Both are set by the linker.
+var (
+	version = "unknown"
+	commit  string
+)
 
 // app is one run of the program.
 type app struct {
 	rt      *oci.Runtime
 	stdout  io.Writer
+	name    string // how we were called
 	root    string
 	log     logger
 	systemd bool
@@ -67,6 +72,8 @@ func commands() []command {
 		{"update", "ID", "change limits", 1, 1, false, cmdUpdate},
 		{"spec", "", "write a default config.json", 0, 0, false, cmdSpec},
 		{"explain", "[BUNDLE]", "print what run would do, step by step", 0, 1, false, cmdExplain},
+		{"checkpoint", "ID", "write a container to files, with CRIU", 1, 1, false, cmdCheckpoint},
+		{"restore", "ID", "make a container of such files, with CRIU", 1, 1, false, cmdRestore},
 		{"features", "", "print what this runtime can do, as JSON", 0, 0, false, cmdFeatures},
 	}
 }
@@ -85,7 +92,7 @@ func main() {
 }
 
 func run(argv []string, stdout io.Writer) int {
-	a := &app{stdout: stdout}
+	a := &app{stdout: stdout, name: filepath.Base(argv[0])}
 	global := pflag.NewFlagSet("berth-oci", pflag.ContinueOnError)
 	global.SetInterspersed(false)
 	global.SetOutput(io.Discard)
@@ -97,13 +104,13 @@ func run(argv []string, stdout io.Writer) int {
 	case err != nil && !errors.Is(err, pflag.ErrHelp):
 		return a.fail(fault.New(fault.Invalid, "%v; see %s --help", err, argv[0]))
 	case *help || errors.Is(err, pflag.ErrHelp):
-		usage(stdout, global)
+		usage(stdout, a.name, global)
 		return 0
 	case *showVersion:
 		printVersion(stdout)
 		return 0
 	case global.NArg() == 0:
-		usage(stdout, global)
+		usage(stdout, a.name, global)
 		return 0
 	}
 	if err := a.log.open(); err != nil {
@@ -154,7 +161,7 @@ func (a *app) command(c *command, args []string) int {
 	err := f.Parse(args)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		commandUsage(a.stdout, c, f)
+		commandUsage(a.stdout, a.name, c, f)
 		return 0
 	case err != nil:
 		return a.fail(fault.New(fault.Invalid, "%v; see berth-oci %s --help", err, c.name))
@@ -164,6 +171,7 @@ func (a *app) command(c *command, args []string) int {
 	a.args = f.Args()
 	a.rt = &oci.Runtime{Root: a.root, Systemd: a.systemd, Warn: func(err error) { a.log.write("warning", err.Error()) }}
 	a.log.plain = c.name == "explain"
+	a.log.bare = c.name == "run" || c.name == "exec"
 	a.log.debugf("%s %s", c.name, strings.Join(a.args, " "))
 	code, err := do()
 	if err != nil {
@@ -180,16 +188,16 @@ func (a *app) fail(err error) int {
 	return 1
 }
 
-func usage(w io.Writer, global *pflag.FlagSet) {
-	fmt.Fprint(w, "NAME:\n   berth-oci - Open Container Initiative runtime\n\nUSAGE:\n   berth-oci [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n")
+func usage(w io.Writer, name string, global *pflag.FlagSet) {
+	fmt.Fprintf(w, "NAME:\n   %[1]s - Open Container Initiative runtime\n\nUSAGE:\n   %[1]s [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n", name)
 	for _, c := range commands() {
-		fmt.Fprintf(w, "   %-9s %s\n", c.name, c.short)
+		fmt.Fprintf(w, "   %-10s %s\n", c.name, c.short)
 	}
 	fmt.Fprintf(w, "\nGLOBAL OPTIONS:\n%s", global.FlagUsages())
 }
 
-func commandUsage(w io.Writer, c *command, f *pflag.FlagSet) {
-	fmt.Fprintf(w, "NAME:\n   berth-oci %s - %s\n\nUSAGE:\n   berth-oci %s [OPTION...] %s\n\nOPTIONS:\n%s", c.name, c.short, c.name, c.args, f.FlagUsages())
+func commandUsage(w io.Writer, name string, c *command, f *pflag.FlagSet) {
+	fmt.Fprintf(w, "NAME:\n   %[1]s %[2]s - %[3]s\n\nUSAGE:\n   %[1]s %[2]s [OPTION...] %[4]s\n\nOPTIONS:\n%[5]s", name, c.name, c.short, c.args, f.FlagUsages())
 }
 
 // logger writes errors the way runc does, for the programs that read them.
@@ -197,6 +205,7 @@ type logger struct {
 	file, format string
 	debug        bool
 	plain        bool // for people: no time, no level
+	bare         bool // see plainLine
 	out          *os.File
 }
 
@@ -234,10 +243,12 @@ func (l *logger) write(level, msg string) {
 
 // fatal logs an error; when the log is a file, stderr has it plainly.
 func (l *logger) fatal(err error) {
-	switch {
+	switch line := plainLine(err); {
 	case l.out != nil:
 		l.write("error", err.Error())
 		fmt.Fprintln(os.Stderr, err)
+	case l.bare && line != "":
+		fmt.Fprintln(os.Stderr, line)
 	case l.plain:
 		fmt.Fprintln(os.Stderr, "berth-oci:", err)
 	default:

@@ -8,10 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/runtime/oci"
 	"github.com/berth-engine/berth/test/fixture"
@@ -23,6 +26,7 @@ type shell struct {
 	t                *testing.T
 	exe, root        string
 	bundle, id, work string
+	prefix           []string // before the arguments, when exe is another program that starts ours
 	env              []string
 	extra            []*os.File
 }
@@ -41,8 +45,29 @@ func newShell(t *testing.T, script string) *shell {
 	}
 	fixture.BusyboxAt(t, rootfs)
 	s.edit(func(spec *specs.Spec) { spec.Process.Args = []string{"sh", "-c", script} })
-	t.Cleanup(func() { s.run("delete", "--force", s.id) })
+	// What outlives its starter becomes our child, so that its end is for us to
+	// see: the machine's first process may take its time.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		s.run("delete", "--force", s.id)
+		s.until(func() bool {
+			_, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)
+			return errors.Is(err, unix.ECHILD)
+		})
+	})
 	return s
+}
+
+// until polls for up to 20 s.
+func (s *shell) until(done func() bool) {
+	s.t.Helper()
+	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatal("not within 20 s")
+		}
+	}
 }
 
 // edit writes config.json.
@@ -63,7 +88,7 @@ func (s *shell) edit(change func(*specs.Spec)) {
 // run gives what the command prints and its status.
 func (s *shell) run(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()
-	cmd := exec.Command(s.exe, append([]string{"--root", s.root}, args...)...)
+	cmd := exec.Command(s.exe, slices.Concat(s.prefix, []string{"--root", s.root}, args)...)
 	// Files and not pipes: a container that goes on has them, too.
 	files := [2]*os.File{}
 	for i := range files {

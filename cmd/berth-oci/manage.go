@@ -32,12 +32,6 @@ func cmdFeatures(a *app) func() (int, error) {
 		f := features.Features{
 			OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
 			Hooks: []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
-			MountOptions: []string{
-				"async", "atime", "bind", "defaults", "dev", "diratime", "dirsync", "exec", "nodev", "nodiratime",
-				"noexec", "nosuid", "nosymfollow", "private", "ratime", "rbind", "rdev", "relatime", "rexec",
-				"rnodev", "rnoexec", "rnosuid", "ro", "rprivate", "rro", "rshared", "rslave", "rsuid", "rw", "shared",
-				"slave", "strictatime", "suid", "symfollow", "sync", "unbindable",
-			},
 			Linux: &features.Linux{
 				Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
 				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no},
@@ -47,6 +41,7 @@ func cmdFeatures(a *app) func() (int, error) {
 			},
 			Annotations: map[string]string{"org.berth.arch": runtime.GOARCH},
 		}
+		addFeatures(&f)
 		enc := json.NewEncoder(a.stdout)
 		enc.SetIndent("", "    ")
 		return 0, enc.Encode(f)

@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -27,12 +26,8 @@ import (
 
 func printVersion(w io.Writer) {
 	fmt.Fprintf(w, "berth-oci version %s\n", version)
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				fmt.Fprintf(w, "commit: %s\n", s.Value)
-			}
-		}
+	if commit != "" {
+		fmt.Fprintf(w, "commit: %s\n", commit)
 	}
 	fmt.Fprintf(w, "spec: %s\ngo: %s\n", specs.Version, runtime.Version())
 }
@@ -78,6 +73,9 @@ func cmdList(a *app) func() (int, error) {
 	format := a.flags.StringP("format", "f", "table", "table or json")
 	quiet := a.flags.BoolP("quiet", "q", false, "ids only")
 	return func() (int, error) {
+		if err := checkFormat(*format); err != nil {
+			return 1, err
+		}
 		all, err := a.rt.List()
 		if errors.Is(err, fs.ErrNotExist) && !a.flags.Changed("root") && a.root == defaultRoot() {
 			err = nil
@@ -87,6 +85,14 @@ func cmdList(a *app) func() (int, error) {
 		}
 		return 0, printList(a.stdout, all, *format, *quiet)
 	}
+}
+
+// checkFormat refuses an unknown format before anything is printed.
+func checkFormat(format string) error {
+	if format != "table" && format != "json" {
+		return fault.New(fault.Invalid, "invalid format option %q: table and json are known", format)
+	}
+	return nil
 }
 
 func printList(w io.Writer, all []*oci.State, format string, quiet bool) error {
@@ -101,15 +107,13 @@ func printList(w io.Writer, all []*oci.State, format string, quiet bool) error {
 			views[i] = viewOf(s)
 		}
 		return json.NewEncoder(w).Encode(views)
-	case format == "table":
+	default:
 		t := tabwriter.NewWriter(w, 12, 1, 3, ' ', 0)
 		fmt.Fprintln(t, "ID\tPID\tSTATUS\tBUNDLE\tCREATED\tOWNER")
 		for _, s := range all {
 			fmt.Fprintf(t, "%s\t%d\t%s\t%s\t%s\t%s\n", s.ID, s.Pid, s.Status, s.Bundle, s.Created.Format(time.RFC3339Nano), s.Owner)
 		}
 		return t.Flush()
-	default:
-		return fault.New(fault.Invalid, "unknown format %q: table and json are known", format)
 	}
 	return nil
 }
@@ -118,6 +122,9 @@ func printList(w io.Writer, all []*oci.State, format string, quiet bool) error {
 func cmdPs(a *app) func() (int, error) {
 	format := a.flags.StringP("format", "f", "table", "table or json")
 	return func() (int, error) {
+		if err := checkFormat(*format); err != nil {
+			return 1, err
+		}
 		m, err := a.rt.Cgroup(a.args[0])
 		if err != nil {
 			return 1, err

@@ -31,6 +31,9 @@ type ExecRequest struct {
 	// Unfiltered leaves the container's seccomp profile out (--privileged).
 	Unfiltered bool
 	Console    func(master *os.File) error
+	// SubCgroups are paths of groups below the container's, by controller; ""
+	// is for all. Nil: the container's own.
+	SubCgroups map[string]string
 	args       []string // if not empty, in place of Process.Args, which then only names the program
 }
 
@@ -51,11 +54,16 @@ func (r *Runtime) Exec(ctx context.Context, req ExecRequest) (*Process, error) {
 		return nil, err
 	}
 	setHome(req.Process, rootOf(s))
+	r.grant(req.Process, spec.Linux)
 	return r.exec(ctx, &req, s, spec)
 }
 
 func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *specs.Spec) (*Process, error) {
-	cg, err := cgroup.Reopen(s.Cgroups)
+	groups, err := subGroups(s.Cgroups, req.SubCgroups)
+	if err != nil {
+		return nil, err
+	}
+	cg, err := cgroup.Reopen(groups)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package oci
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ func explainExec(at site, p *specs.Process, err error) error {
 			return fault.New(fault.Invalid, "%s must be mounted on ordinary directory: %w", s.To, err)
 		}
 	case plan.FindExecutable:
-		return execError(s.Name, len(s.Paths) > 1, step.Errno, err)
+		return execError(s.Name, !strings.Contains(s.Name, "/"), step.Errno, err)
 	case plan.Exec:
 		return explainErrno(at, p, step.Errno, err)
 	}
@@ -35,6 +36,7 @@ func explainExec(at site, p *specs.Process, err error) error {
 type ExecError struct {
 	err  error
 	code int
+	line string // see Line
 }
 
 func (e *ExecError) Error() string { return e.err.Error() }
@@ -44,6 +46,11 @@ func (e *ExecError) Unwrap() error { return e.err }
 
 // ExitCode proposes the exit code of a command line.
 func (e *ExecError) ExitCode() int { return e.code }
+
+// Line is what the kernel says of a program that was found and could not be
+// executed: "exec NAME: ERROR", the whole of what runc prints then. Else it is
+// empty.
+func (e *ExecError) Line() string { return e.line }
 
 const (
 	codeCannotRun = 126
@@ -58,17 +65,23 @@ func explainErrno(at site, p *specs.Process, errno, err error) error {
 		if why == "" {
 			why = "the file is there, but the interpreter that its first line or its ELF header names is not"
 		}
-		return &ExecError{fault.New(fault.NotFound, "exec %s: %s: %w", name, why, err), codeNotFound}
+		err = &ExecError{err: fault.New(fault.NotFound, "exec %s: %s: %w", name, why, err), code: codeNotFound}
+	} else {
+		err = execError(name, false, errno, err)
 	}
-	return execError(name, false, errno, err)
+	var e *ExecError
+	if errors.As(err, &e) {
+		e.line = "exec " + name + ": " + errno.Error()
+	}
+	return err
 }
 
 func execError(name string, searched bool, errno error, err error) error {
 	switch {
 	case errors.Is(errno, unix.ENOENT) && searched:
-		return &ExecError{fault.New(fault.NotFound, "exec: %q: executable file not found in $PATH: %w", name, err), codeNotFound}
+		return &ExecError{err: fault.New(fault.NotFound, "exec: %q: executable file not found in $PATH: %w", name, err), code: codeNotFound}
 	case errors.Is(errno, unix.ENOENT), errors.Is(errno, unix.ENOTDIR):
-		return &ExecError{fault.New(fault.NotFound, "exec: %q: stat %s: no such file or directory: %w", name, name, err), codeNotFound}
+		return &ExecError{err: fault.New(fault.NotFound, "exec: %q: stat %s: no such file or directory: %w", name, name, err), code: codeNotFound}
 	case errors.Is(errno, unix.EACCES):
 		err = fault.New(fault.Denied, "exec: %q: permission denied: %w", name, err)
 	case errors.Is(errno, unix.ENOEXEC):
@@ -76,5 +89,5 @@ func execError(name string, searched bool, errno error, err error) error {
 	default:
 		err = fault.New(fault.Denied, "exec: %q: %w", name, err)
 	}
-	return &ExecError{err, codeCannotRun}
+	return &ExecError{err: err, code: codeCannotRun}
 }

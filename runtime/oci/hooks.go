@@ -27,6 +27,9 @@ func (c *creation) createHooks(ctx context.Context) error {
 		return nil
 	}
 	c.hooked = true
+	// These hooks are steps 3 to 5 of runtime.md's lifecycle, and a container
+	// is created "after step 2".
+	c.st.Status = specs.StateCreated
 	//lint:ignore SA1019 prestart hooks are deprecated and must still run
 	if err := c.r.runHooks(ctx, c.st, "prestart", h.Prestart, true); err != nil {
 		return err

@@ -109,9 +109,9 @@ func testHooks(t *testing.T, atOnce bool) {
 		pid    int
 		inside bool
 	}{
-		{"prestart", p.notes("prestart"), specs.StateCreating, proc.Pid, false},
-		{"createRuntime", p.notes("createRuntime"), specs.StateCreating, proc.Pid, false},
-		{"createContainer", p.notes("createContainer"), specs.StateCreating, 1, true},
+		{"prestart", p.notes("prestart"), specs.StateCreated, proc.Pid, false},
+		{"createRuntime", p.notes("createRuntime"), specs.StateCreated, proc.Pid, false},
+		{"createContainer", p.notes("createContainer"), specs.StateCreated, 1, true},
 		{"startContainer", readNotes(t, p.rootfs("inside")), specs.StateCreated, 1, true},
 		{"poststart", p.notes("poststart"), specs.StateRunning, proc.Pid, false},
 		{"poststop", p.notes("poststop"), specs.StateStopped, 0, false},

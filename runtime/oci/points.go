@@ -110,7 +110,7 @@ func takeConsole(child *launch.Process, size *specs.Box) (*os.File, error) {
 	if err != nil {
 		return nil, fault.Op("take terminal", "", os.NewSyscallError("pidfd_getfd", err))
 	}
-	master := os.NewFile(uintptr(fd), "ptmx")
+	master := os.NewFile(uintptr(fd), "/dev/ptmx")
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(5, 2) {
 		master.Close()

@@ -360,20 +360,12 @@ func joinSteps(joins []join) []Step {
 }
 
 func (c *compiler) phaseRootfs() error {
-	prop := uint64(unix.MS_SLAVE)
-	if p := c.spec.Linux.RootfsPropagation; p != "" {
-		f := mount.ParseFlags([]string{p})
-		if f.Propagation == 0 {
-			return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", p)
-		}
-		if f.Propagation == unix.MS_SHARED {
-			prop = unix.MS_SHARED
-		}
-	}
 	var steps []Step
 	switch {
 	case c.ownMounts():
-		steps = append(steps, Propagation{prop})
+		// Also where the root is to be shared in the end: pivot_root(2) takes none
+		// that is, and attached to a shared mount it would show up on the host.
+		steps = append(steps, Propagation{unix.MS_SLAVE})
 	case c.spec.Linux.RootfsPropagation != "":
 		return fault.New(fault.Invalid, "linux.rootfsPropagation: needs a mount namespace of the container's own")
 	}

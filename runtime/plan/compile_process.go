@@ -142,6 +142,9 @@ func (c *compiler) phasePivot() error {
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})
 		flags := f.Propagation
+		if flags == 0 {
+			return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", p)
+		}
 		if f.PropagationRec {
 			flags |= unix.MS_REC
 		}

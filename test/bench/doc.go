@@ -13,5 +13,6 @@
 //	  │                                          ├─ podman                own --root --runroot
 //	  └─ removes directories and cgroups         └─ docker-registry       loopback of the namespace
 //
-// Everything that a peer starts lives in these namespaces and ends with them.
+// Everything that a peer starts lives in these namespaces and ends with them:
+// see test/apart and test/engines.
 package main

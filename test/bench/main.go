@@ -1,15 +1,16 @@
 package main
 
 import (
-	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/berth-engine/berth/test/apart"
 )
 
-// options are the flags; the process inside the namespaces gets them again.
+// options are the flags.
 type options struct {
 	Bin    string // directory of berth's programs
 	Dir    string // scratch space
@@ -18,7 +19,6 @@ type options struct {
 	Write  string // file for the page
 	Runc   string
 	Crun   string
-	inside string // "", "init" or "work"
 }
 
 func main() {
@@ -30,40 +30,36 @@ func main() {
 	flag.StringVar(&o.Write, "write", "", "write the page to this `file`")
 	flag.StringVar(&o.Runc, "runc", "runc", "`path` of runc")
 	flag.StringVar(&o.Crun, "crun", "crun", "`path` of crun")
-	flag.StringVar(&o.inside, "inside", "", "for its own use")
 	flag.Parse()
 
-	if err := run(o); err != nil {
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	code, err := apart.Run(apart.Options{Dir: o.Dir}, func(scratch string) int {
+		o.Dir = scratch
+		return status(work(o))
+	})
+	os.Exit(max(code, status(err)))
 }
 
-func run(o options) error {
-	switch o.inside {
-	case "init":
-		return initProcess()
-	case "work":
-		return work(o)
+// status reports an error and gives the exit status for it.
+func status(err error) int {
+	if err == nil {
+		return 0
 	}
-	if os.Geteuid() != 0 {
-		return errors.New("needs root: it starts engines in namespaces of their own")
-	}
+	fmt.Fprintln(os.Stderr, "bench:", err)
+	return 1
+}
+
+// work measures the chosen rows and reports them.
+func work(o options) error {
 	bin, err := filepath.Abs(o.Bin)
 	if err != nil {
 		return err
 	}
 	o.Bin = bin
-	return isolate(o)
-}
-
-// work measures the chosen rows and reports them.
-func work(o options) error {
 	b, err := newBench(o)
 	if err != nil {
 		return err
 	}
-	defer b.close()
+	defer b.host.Close()
 	var done []result
 	for _, r := range rows {
 		if o.Rows != "" && !strings.Contains(","+o.Rows+",", ","+r.name+",") {

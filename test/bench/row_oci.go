@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"github.com/berth-engine/berth/runtime/seccomp"
+	"github.com/berth-engine/berth/test/engines"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -56,7 +57,7 @@ func (b *bench) runtimes(do func(name string, runtime command) contender) []side
 	} {
 		out = append(out, side{
 			r.name,
-			func() error { _, err := find(r.exe, r.pkg); return err },
+			func() error { _, err := engines.Find(r.exe, r.pkg); return err },
 			func() contender { return do(r.name, command{r.exe, "--root", "/run/oci-" + r.name}) },
 		})
 	}

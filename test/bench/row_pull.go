@@ -12,6 +12,8 @@ import (
 	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/test/engines"
 )
 
 const (
@@ -55,7 +57,7 @@ func measurePull(b *bench) ([]result, error) {
 
 // pushBig makes the image and has skopeo compress and push it.
 func (b *bench) pushBig(name string) error {
-	if _, err := find("skopeo", "skopeo"); err != nil {
+	if _, err := engines.Find("skopeo", "skopeo"); err != nil {
 		return err
 	}
 	file := b.path("big.tar")

@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/test/engines"
 )
 
 const (
@@ -65,7 +67,7 @@ func peakOfRun(run command, pidFile string) (kib int, err error) {
 		return 0, err
 	}
 	var payload int
-	err = await(run[0], func() bool {
+	err = engines.Await(run[0], func() bool {
 		pid, err := readPid(pidFile)
 		payload = pid
 		return err == nil && readFile(fmt.Sprintf("/proc/%d/comm", pid)) == "sleep\n"

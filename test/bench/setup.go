@@ -2,20 +2,19 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
-	"golang.org/x/sys/unix"
+	"github.com/berth-engine/berth/test/apart"
+	"github.com/berth-engine/berth/test/engines"
 )
 
 // bench is what the rows share: the contenders' commands and the scratch
 // directory. Engines are started when the first row asks for them.
 type bench struct {
 	options
-	group  string // parent cgroup for all, /berth-bench-…
+	group  string // parent cgroup for all, /berth-apart-…
 	rootfs string // a busybox root file system
 	tar    string // the same as a tar file
 
@@ -24,14 +23,15 @@ type bench struct {
 	berth    command // with its directories; nil until the image is in
 	registry string  // host:port; empty until it runs
 
-	stops []func() error
+	host engines.Host // of the daemons
 }
 
 // image is the name of the busybox image in each engine.
 const image = "localhost/bench:1"
 
 func newBench(o options) (*bench, error) {
-	b := &bench{options: o, group: "/" + cgroupName(o.Dir)}
+	b := &bench{options: o, group: apart.Group(o.Dir)}
+	b.host = engines.Host{Dir: o.Dir, Group: b.group}
 	b.rootfs, b.tar = filepath.Join(o.Dir, "rootfs"), filepath.Join(o.Dir, "rootfs.tar")
 	if err := makeRootfs(b.rootfs); err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func newBench(o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, errors.Join(b.hideControllers(), b.makeGroups())
+	return b, errors.Join(apart.HideControllers(o.Dir), b.makeGroups())
 }
 
 // makeGroups makes the parent of all groups in every hierarchy, so that nobody
@@ -96,38 +96,5 @@ func makeRootfs(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "etc/passwd"), []byte("root:x:0:0:root:/:/bin/sh\n"), 0o644)
 }
 
-// hideControllers shows an empty list of controllers in the unified part of a
-// hybrid tree, in our mount namespace only: crun refuses such a tree while it
-// has one. Nothing of the machine changes.
-func (b *bench) hideControllers() error {
-	const list = "/sys/fs/cgroup/unified/cgroup.controllers"
-	text, err := os.ReadFile(list)
-	if err != nil || strings.TrimSpace(string(text)) == "" {
-		return nil // not a hybrid tree, or an empty one
-	}
-	empty := b.path("no-controllers")
-	if err := os.WriteFile(empty, nil, 0o644); err != nil {
-		return err
-	}
-	return os.NewSyscallError("mount", unix.Mount(empty, list, "", unix.MS_BIND, ""))
-}
-
-func (b *bench) close() {
-	for i := len(b.stops) - 1; i >= 0; i-- {
-		if err := b.stops[i](); err != nil {
-			fmt.Fprintln(os.Stderr, "bench: tidy up:", err)
-		}
-	}
-}
-
 // path is a name in the scratch directory.
 func (b *bench) path(name string) string { return filepath.Join(b.Dir, name) }
-
-// find returns the program, or an error that names its package.
-func find(program, debianPackage string) (string, error) {
-	p, err := exec.LookPath(program)
-	if err != nil {
-		return "", fmt.Errorf("%s is not installed (apt-get install %s)", program, debianPackage)
-	}
-	return p, nil
-}
