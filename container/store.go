@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/berth-engine/berth/internal/cleanup"
+	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -131,14 +132,25 @@ func (s *Store) Update(id string, fn func(*Container) error) error {
 // Remove deletes a record, its name and its directory. Whoever calls has ended
 // the container; Remove does not look at the status.
 func (s *Store) Remove(id string) error {
-	if !ValidID(id) {
-		return noSuch(id)
-	}
-	lock, err := s.lockDir(id)
+	lock, err := s.Lock(id)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
+	return s.RemoveLocked(id)
+}
+
+// Lock waits for the lock of a container: one at a time starts, changes or
+// removes it. It goes with the caller's death.
+func (s *Store) Lock(id string) (*disk.Lock, error) {
+	if !ValidID(id) {
+		return nil, noSuch(id)
+	}
+	return s.lockDir(id)
+}
+
+// RemoveLocked is Remove by who has the lock.
+func (s *Store) RemoveLocked(id string) error {
 	c, err := s.readRecord(id)
 	if err != nil { // damaged: still removable, whatever it was called
 		c = &Container{ID: id, Name: s.nameOf(id)}

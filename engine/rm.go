@@ -170,17 +170,14 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container, ended
 	if err != nil {
 		return err
 	}
-	if rec.Name != "" { // a damaged record has no lock worth taking
-		lock, err := c.lock(records, rec)
-		if err != nil {
-			return err
-		}
-		defer lock.Close()
-		// somebody may have started it while we waited
-		if !ended {
-			if s, err := c.truth(ctx, rec.ID); err == nil && alive(s.State) {
-				return fault.New(fault.Conflict, "container %s was started again", rec.Name)
-			}
+	lock, err := c.lock(records, rec)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	if !ended { // somebody may have started it while we waited
+		if s, err := c.truth(ctx, rec.ID); err == nil && alive(s.State) {
+			return fault.New(fault.Conflict, "container %s was started again", rec.Name)
 		}
 	}
 	if err := c.cfg.Fail("remove run directory"); err != nil {
@@ -201,7 +198,7 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container, ended
 	if err := c.cfg.Fail("remove record"); err != nil {
 		return err
 	}
-	return records.Remove(rec.ID)
+	return records.RemoveLocked(rec.ID)
 }
 
 // removeRuntime has the runtime forget a container whose monitor was killed

@@ -52,19 +52,11 @@ func (c *Containers) launch(ctx context.Context, rec *container.Container, s Str
 
 // lock serialises starting and removing a container.
 func (c *Containers) lock(records *container.Store, rec *container.Container) (*disk.Lock, error) {
-	dir := records.Dir(rec.ID)
-	lock, err := disk.Acquire(filepath.Join(dir, "start.lock"), true)
-	if errors.Is(err, os.ErrNotExist) {
+	lock, err := records.Lock(rec.ID)
+	if errors.Is(err, fault.NotFound) { // removed, perhaps while we waited
 		return nil, fault.New(fault.NotFound, "No such container: %s", rec.ID)
 	}
-	if err != nil {
-		return nil, err
-	}
-	if _, err := os.Lstat(filepath.Join(dir, "config.json")); err != nil { // removed while we waited
-		lock.Close()
-		return nil, fault.New(fault.NotFound, "No such container: %s", rec.ID)
-	}
-	return lock, nil
+	return lock, err
 }
 
 func (c *Containers) startable(ctx context.Context, records *container.Store, rec *container.Container) error {
