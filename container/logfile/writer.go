@@ -2,7 +2,10 @@ package logfile
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"time"
@@ -45,8 +48,9 @@ type Loss struct {
 	Last    error // why, the last time
 }
 
-// NewWriter opens or makes the log at path. A half line at its end, left by a
-// crash, is cut off.
+// NewWriter opens the log at path. A half line at its end, left by a crash, is
+// cut off. A log that is not there is made with its first line: many
+// containers never write one.
 func NewWriter(path string, o Options) (*Writer, error) {
 	if o.MaxSize <= 0 {
 		o.MaxSize = DefaultMaxSize
@@ -55,6 +59,12 @@ func NewWriter(path string, o Options) (*Writer, error) {
 		o.MaxFiles = DefaultMaxFiles
 	}
 	w := &Writer{path: path, max: o}
+	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Stat(filepath.Dir(path)); err != nil {
+			return nil, fault.Op("log.open", path, err)
+		}
+		return w, nil
+	}
 	if err := w.open(); err != nil {
 		return nil, fault.Op("log.open", path, err)
 	}
