@@ -238,7 +238,6 @@ func (c *creation) announce() {
 
 func (c *creation) compile(context.Context) error {
 	var err error
-	c.r.grant(c.spec.Process, c.spec.Linux)
 	if c.plan, err = compile(c.req, c.cg); err != nil {
 		return err
 	}

@@ -54,7 +54,6 @@ func (r *Runtime) Exec(ctx context.Context, req ExecRequest) (*Process, error) {
 		return nil, err
 	}
 	setHome(req.Process, rootOf(s))
-	r.grant(req.Process, spec.Linux)
 	return r.exec(ctx, &req, s, spec)
 }
 

@@ -38,7 +38,7 @@ type capReader struct {
 func (r *capReader) set(names []string) uint64 {
 	var set uint64
 	for _, name := range names {
-		n := Capability(name)
+		n := capNumber(name)
 		if n >= 0 && r.have&(1<<n) != 0 {
 			set |= 1 << n
 		} else if !slices.Contains(r.missing, name) {
@@ -48,8 +48,8 @@ func (r *capReader) set(names []string) uint64 {
 	return set
 }
 
-// Capability is the number of a capability, -1 for a name nobody knows.
-func Capability(name string) int {
+// capNumber is the number of a capability, -1 for a name nobody knows.
+func capNumber(name string) int {
 	for n, c := range capNames {
 		if c == name {
 			return n

@@ -337,7 +337,7 @@ func TestCapabilityWarnings(t *testing.T) {
 		Bounding: some, Permitted: some, Effective: append(some, "CAP_SETUID"), Inheritable: []string{"CAP_KILL"}, Ambient: []string{"CAP_KILL", "CAP_CHOWN"},
 	}
 	f := goldenFacts()
-	f.Caps = 1<<Capability("CAP_CHOWN") | 1<<Capability("CAP_KILL") | 1<<Capability("CAP_SETUID")
+	f.Caps = 1<<capNumber("CAP_CHOWN") | 1<<capNumber("CAP_KILL") | 1<<capNumber("CAP_SETUID")
 	p, err := Compile(s, nil, f)
 	if err != nil {
 		t.Fatal(err)
