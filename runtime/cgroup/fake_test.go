@@ -176,8 +176,8 @@ func TestV2Stats(t *testing.T) {
 	for name, text := range map[string]string{
 		"cpu.stat":     "usage_usec 30\nuser_usec 10\nsystem_usec 20\nnr_periods 4\nnr_throttled 2\nthrottled_usec 7\n",
 		"cpu.pressure": "some avg10=1.50 avg60=0.00 avg300=0.00 total=9\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=3\n",
-		"cpuset.cpus":  "0-1\n",
-		"memory.max":   "max\n", "memory.current": "4096\n", "memory.peak": "8192\n",
+		"cpuset.cpus":  "0-1\n", "cpuset.mems": "\n", "cpuset.mems.effective": "0\n",
+		"memory.max": "max\n", "memory.current": "4096\n", "memory.peak": "8192\n",
 		"memory.swap.max": "max\n", "memory.swap.current": "1\n",
 		"memory.stat":   "anon 1\nfile 2\n",
 		"memory.events": "low 0\nhigh 1\nmax 2\noom 3\noom_kill 4\noom_group_kill 5\n",
@@ -197,7 +197,7 @@ func TestV2Stats(t *testing.T) {
 	want.CPU.Usage.Total, want.CPU.Usage.User, want.CPU.Usage.Kernel = 30000, 10000, 20000
 	want.CPU.Throttling.Periods, want.CPU.Throttling.ThrottledPeriods, want.CPU.Throttling.ThrottledTime = 4, 2, 7000
 	want.CPU.PSI = &PSI{Some: PSIData{Avg10: 1.5, Total: 9}, Full: PSIData{Total: 3}}
-	want.CPUSet.CPUs = []uint16{0, 1}
+	want.CPUSet.CPUs, want.CPUSet.Mems = []uint16{0, 1}, []uint16{0}
 	m := &want.Memory
 	m.Cache, m.Raw = 2, map[string]uint64{"anon": 1, "file": 2}
 	m.Usage = MemoryEntry{Limit: ^uint64(0), Usage: 4096, Max: 8192, Failcnt: 2}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -345,4 +346,93 @@ func TestScopeFailsAtEveryStep(t *testing.T) {
 		}
 		until(t, "the end of the scope after step "+failed, func() bool { return len(try.existing()) == 0 })
 	}
+}
+
+// TestScopeOfUser starts a manager for nobody, and itself again as that user.
+func TestScopeOfUser(t *testing.T) {
+	if !systemd.Running() || os.Getuid() != 0 {
+		t.Skip("needs root and a machine that was started by systemd; the VM lane has one")
+	}
+	const nobody = 65534
+	runtimeDir, dropIn := fmt.Sprintf("/run/user/%d", nobody), fmt.Sprintf("/run/systemd/system/user@%d.service.d", nobody)
+	if _, err := os.Lstat(runtimeDir); err == nil {
+		t.Skip("somebody uses the user's runtime directory:", runtimeDir)
+	}
+	t.Cleanup(func() {
+		systemctl(t, "kill", "--signal=KILL", fmt.Sprintf("user@%d.service", nobody)) // it would wait for logins
+		systemctl(t, "reset-failed")
+		os.RemoveAll(dropIn)
+		os.RemoveAll(runtimeDir)
+		systemctl(t, "daemon-reload")
+	})
+	steps := []error{
+		os.MkdirAll(runtimeDir, 0o700), os.Chown(runtimeDir, nobody, nobody), os.MkdirAll(dropIn, 0o755),
+		// Without a login: no PAM.
+		os.WriteFile(dropIn+"/berth.conf", []byte("[Service]\nPAMName=\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n"), 0o644),
+	}
+	if err := errors.Join(steps...); err != nil {
+		t.Fatal(err)
+	}
+	systemctl(t, "daemon-reload")
+	systemctl(t, "start", fmt.Sprintf("user@%d.service", nobody))
+
+	// The test program may be where the user cannot come to.
+	dir, err := os.MkdirTemp("", "berth-user")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	program, err := os.ReadFile("/proc/self/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chmod(dir, 0o755), os.WriteFile(dir+"/test", program, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(dir+"/test", "-test.run", "^TestScopeByUser$", "-test.v")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "XDG_RUNTIME_DIR="+runtimeDir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestScopeByUser") {
+		t.Errorf("as nobody: %v\n%s", err, out)
+	}
+}
+
+func TestScopeByUser(t *testing.T) {
+	if !systemd.Running() || os.Getuid() == 0 || os.Getenv("XDG_RUNTIME_DIR") == "" {
+		t.Skip("needs a user with a service manager of his own; TestScopeOfUser makes one")
+	}
+	l, err := Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.Scope(":t:"+fmt.Sprint(os.Getpid()), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := m.(*group)
+	t.Cleanup(func() { _ = g.Kill(); _ = g.Remove(fresh()) })
+	create(t, g, &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(10))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}})
+	if got := mustRead(t, g.trees[0].path, "pids.max"); got != "10" {
+		t.Errorf("pids.max is %s", got)
+	}
+	again, err := Reopen(g.Paths())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if u := again.(*group).findUnit(); u == nil || !u.user || u.name != g.unit.name {
+		t.Errorf("found again as %+v", u)
+	}
+	if err := again.Apply(&specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(20))}}); err != nil {
+		t.Error(err)
+	}
+	if got := mustRead(t, g.trees[0].path, "pids.max"); got != "20" {
+		t.Errorf("pids.max is %s after the update", got)
+	}
+	g.Settle()
+	if err := g.Remove(t.Context()); err != nil {
+		t.Error(err)
+	}
+	until(t, "the end of the scope", func() bool { return len(g.existing()) == 0 })
 }

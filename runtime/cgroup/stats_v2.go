@@ -13,7 +13,7 @@ func (r *reader) statsV2(t *tree, s *Stats) {
 		th.Periods, th.ThrottledPeriods, th.ThrottledTime = v["nr_periods"], v["nr_throttled"], v["throttled_usec"]*1000
 	}
 	if t.has("cpuset") {
-		s.CPUSet.CPUs, s.CPUSet.Mems = list(r.text("cpuset.cpus")), list(r.text("cpuset.mems"))
+		s.CPUSet.CPUs, s.CPUSet.Mems = r.cpuset("cpuset.cpus"), r.cpuset("cpuset.mems")
 	}
 	if t.has("memory") {
 		r.memoryStatsV2(s)
@@ -31,6 +31,14 @@ func (r *reader) statsV2(t *tree, s *Stats) {
 	s.CPU.PSI = psi(r.pressure("cpu.pressure"))
 	s.Memory.PSI = psi(r.pressure("memory.pressure"))
 	s.Blkio.PSI = psi(r.pressure("io.pressure"))
+}
+
+// cpuset reads a list of which an empty one means what the parent has.
+func (r *reader) cpuset(name string) []uint16 {
+	if own := list(r.text(name)); own != nil {
+		return own
+	}
+	return list(r.text(name + ".effective"))
 }
 
 // pressure reads as empty where it is switched off.
