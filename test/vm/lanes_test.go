@@ -16,13 +16,20 @@ type job struct {
 // v2 is the machine of most users: a pure cgroup v2 tree with every
 // controller, and AppArmor.
 var v2 = []job{
-	{pkg: "runtime/cgroup", skip: "TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep"},
 	{
-		pkg: "runtime/oci",
-		run: "^Test(Life|Kill|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$|Peers)/.*/default",
+		pkg:  "runtime/cgroup",
+		skip: "TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep", // they expect v1
+		must: []string{"TestHandsDownForReal", "TestDevicesAreDenied/v2", "TestNeighboursHaveLimits"},
 	},
 	{
-		pkg: "cmd/berth-oci", run: "TestCommands|TestRun|TestV2|TestAppArmor",
+		pkg: "runtime/oci",
+		run: "^Test(Life|KillAll|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$)" +
+			"|TestPeers/crun/default",
+	},
+	{pkg: "cmd/berth", run: "TestScript/^(exec|monitor_killed|rm_stuck|run_rm|stop_kill)$"},
+	{
+		pkg: "cmd/berth-oci",
+		run: "Test(Commands|Run|V2|AppArmor)",
 		must: []string{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
@@ -39,6 +46,7 @@ var systemd = []job{
 // hierarchy of its own and no unified tree.
 var v1 = []job{
 	{pkg: "runtime/cgroup", skip: "TestApplyRefusesInWords"},
+	{pkg: "runtime/oci", run: "^Test(Life|KillAll|DeleteTakesAll|Devices|ExecJoins)"},
 }
 
 func TestV2(t *testing.T) { lane(t, nil, v2) }
