@@ -13,12 +13,15 @@ type job struct {
 	must []string // what the lane is there for: these may not skip
 }
 
+// calculates are tests of runtime/cgroup that take long and look at no machine.
+const calculates = "TestFilterAgreesWithRules|TestDecodeAgrees"
+
 // v2 is the machine of most users: a pure cgroup v2 tree with every
 // controller, and AppArmor.
 var v2 = []job{
 	{
 		pkg:  "runtime/cgroup",
-		skip: "TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep", // they expect v1
+		skip: calculates + "|TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep", // they expect v1
 		must: []string{"TestHandsDownForReal", "TestDevicesAreDenied/v2", "TestNeighboursHaveLimits"},
 	},
 	{
@@ -45,7 +48,7 @@ var systemd = []job{
 // v1 is the oldest that we support: Linux 6.1, with every controller in a
 // hierarchy of its own and no unified tree.
 var v1 = []job{
-	{pkg: "runtime/cgroup", skip: "TestApplyRefusesInWords"},
+	{pkg: "runtime/cgroup", skip: calculates + "|TestApplyRefusesInWords"},
 	{pkg: "runtime/oci", run: "^Test(Life|KillAll|DeleteTakesAll|Devices|ExecJoins)"},
 }
 
