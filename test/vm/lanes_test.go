@@ -21,8 +21,8 @@ const calculates = "TestFilterAgreesWithRules|TestDecodeAgrees"
 var v2 = []job{
 	{
 		pkg:  "runtime/cgroup",
-		skip: calculates + "|TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep", // they expect v1
-		must: []string{"TestHandsDownForReal", "TestDevicesAreDenied/v2", "TestNeighboursHaveLimits"},
+		skip: calculates,
+		must: []string{"TestCreateWritesLimits", "TestHandsDownForReal", "TestDevicesAreDenied/v2", "TestDecodeForReal", "TestWatchOOM", "TestNeighboursHaveLimits"},
 	},
 	{
 		pkg: "runtime/oci",
@@ -32,7 +32,7 @@ var v2 = []job{
 	{pkg: "cmd/berth", run: "TestScript/^(exec|monitor_killed|rm_stuck|run_rm|stop_kill)$"},
 	{
 		pkg: "cmd/berth-oci",
-		run: "Test(Commands|Run|V2|AppArmor)",
+		run: "Test(Commands|Run|Events|ReadOnlyGroups|V2|AppArmor)",
 		must: []string{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
@@ -42,13 +42,15 @@ var v2 = []job{
 
 // systemd is a machine with systemd as process 1.
 var systemd = []job{
-	{pkg: "runtime/cgroup", run: "TestFreeze|TestKillFindsEverybody|TestEnter"},
+	{pkg: "runtime/cgroup", run: "TestScope|TestFreeze|TestKillFindsEverybody|TestEnter", must: []string{"TestScopeForReal"}},
+	{pkg: "runtime/cgroup/systemd", must: []string{"TestScope"}},
+	{pkg: "cmd/berth-oci", run: "TestSystemd", must: []string{"TestSystemdCgroup", "TestSystemdReload"}},
 }
 
 // v1 is the oldest that we support: Linux 6.1, with every controller in a
 // hierarchy of its own and no unified tree.
 var v1 = []job{
-	{pkg: "runtime/cgroup", skip: calculates + "|TestApplyRefusesInWords"},
+	{pkg: "runtime/cgroup", skip: calculates, must: []string{"TestDevicesV1", "TestWatchOOM"}},
 	{pkg: "runtime/oci", run: "^Test(Life|KillAll|DeleteTakesAll|Devices|ExecJoins)"},
 }
 
