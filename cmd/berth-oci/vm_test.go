@@ -77,3 +77,53 @@ func TestAppArmorConfines(t *testing.T) {
 	s.want(0, "", "run", "--detach", "--bundle", s.bundle, s.id)
 	s.want(0, "berth-test (enforce)\nstatus 1\n", "exec", s.id, "sh", "-c", script)
 }
+
+// TestSystemdReload: when systemd reads its units anew it writes what it knows
+// of them to the kernel, device filter and all. What it does not know is lost,
+// so it has to know what the container's limits are.
+func TestSystemdReload(t *testing.T) {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		t.Skip("systemd is not process 1 here")
+	}
+	s := newShell(t, "")
+	s.edit(func(p *specs.Spec) {
+		p.Process.Args = []string{"sleep", "1000"}
+		p.Linux.CgroupsPath = "system.slice:berth:" + s.id
+		kmsg := [2]int64{1, 11}
+		p.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/log", Type: "c", Major: 1, Minor: 11}}
+		p.Linux.Resources.Devices = append(p.Linux.Resources.Devices,
+			specs.LinuxDeviceCgroup{Allow: true, Type: "c", Major: &kmsg[0], Minor: &kmsg[1], Access: "r"})
+		memory, pids, quota, period := int64(64<<20), int64(30), int64(50000), uint64(100000)
+		p.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &memory}
+		p.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
+		p.Linux.Resources.CPU = &specs.LinuxCPU{Quota: &quota, Period: &period}
+	})
+	s.want(0, "", "--systemd-cgroup", "run", "--detach", "--bundle", s.bundle, s.id)
+	group := "/sys/fs/cgroup/system.slice/berth-" + s.id + ".scope/"
+	same := func(when, memory string) {
+		t.Helper()
+		for name, want := range map[string]string{"memory.max": memory, "pids.max": "30", "cpu.max": "50000 100000"} {
+			if got, err := os.ReadFile(group + name); err != nil || strings.TrimSpace(string(got)) != want {
+				t.Errorf("%s: %s is %q, %v; want %s", when, name, got, err, want)
+			}
+		}
+		look := "for d in /dev/null /dev/log; do (: <$d) && echo $d read; done; (: >/dev/log) || true"
+		if got := s.want(0, "", "exec", "--cap", "CAP_SYSLOG", s.id, "sh", "-c", look); got != "/dev/null read\n/dev/log read\n" {
+			t.Errorf("%s: devices %q", when, got)
+		}
+		s.want(0, "denied", "exec", "--cap", "CAP_SYSLOG", s.id, "sh", "-c", "(: >/dev/log) 2>/dev/null || echo denied")
+	}
+	reload := func() {
+		t.Helper()
+		if out, err := exec.Command("systemctl", "daemon-reload").CombinedOutput(); err != nil {
+			t.Fatalf("systemctl daemon-reload: %v\n%s", err, out)
+		}
+	}
+	same("at first", "67108864")
+	reload()
+	same("after daemon-reload", "67108864")
+	s.want(0, "", "update", "--memory", "32M", s.id)
+	same("after an update", "33554432")
+	reload()
+	same("after another daemon-reload", "33554432")
+}

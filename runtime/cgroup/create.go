@@ -259,7 +259,7 @@ func (g *group) handDown(t *tree, files []File, d *dir) error {
 		return fault.Op("read cgroup.controllers", t.path, err)
 	}
 	if len(missing(t.controllers, text)) == 0 {
-		return nil
+		return settle(d)
 	}
 	refused := g.enable(filepath.Dir(t.path), missing(t.controllers, text))
 	if refused == nil {
@@ -275,6 +275,18 @@ func (g *group) handDown(t *tree, files []File, d *dir) error {
 		}
 	}
 	return nil
+}
+
+// settle waits for somebody else who is just switching controllers on above
+// us. The kernel lists them before it has made their files, and reads the list
+// without its lock; a write takes the lock, also one that changes nothing. A
+// group in which we may not even do that has been prepared by others before.
+func settle(d *dir) error {
+	err := d.write("cgroup.subtree_control", " ")
+	if err == nil || errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return nil
+	}
+	return fault.Op("write cgroup.subtree_control", d.path, err)
 }
 
 // enable makes path give controllers to its children, after making sure that

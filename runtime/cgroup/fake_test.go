@@ -82,6 +82,7 @@ func TestV2Create(t *testing.T) {
 	r.Unified = map[string]string{"memory.high": "5000"}
 	create(t, g, r)
 	want := []string{
+		"cgroup.subtree_control", // see settle
 		"memory.high", "cpu.weight", "cpu.max", "cpu.max.burst", "memory.swap.max", "memory.max",
 		"pids.max", "io.weight", "hugetlb.2MB.max",
 	}

@@ -52,7 +52,8 @@ func lane(t *testing.T, machine []string, jobs []job) {
 	if err := os.WriteFile(filepath.Join(share, "jobs"), []byte(script(module(t), bin, jobs)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"--share", share, "--ro-share", module(t), "--ro-share", bin, "--env", "CI=" + os.Getenv("CI")}
+	// Longer than a busy machine needs, shorter than make test waits.
+	args := []string{"--timeout", "1400", "--share", share, "--ro-share", module(t), "--ro-share", bin, "--env", "CI=" + os.Getenv("CI")}
 	args = append(append(args, machine...), "--", "sh", "jobs")
 	out, ended := command(t, args...)
 	for i, j := range jobs {

@@ -13,16 +13,26 @@ type job struct {
 	must []string // what the lane is there for: these may not skip
 }
 
+// calculates are tests of runtime/cgroup that take long and look at no machine.
+const calculates = "TestFilterAgreesWithRules|TestDecodeAgrees"
+
 // v2 is the machine of most users: a pure cgroup v2 tree with every
 // controller, and AppArmor.
 var v2 = []job{
-	{pkg: "runtime/cgroup", skip: "TestCreateWritesLimits|TestApplyRefusesInWords|TestCreateFailsAtEveryStep"},
 	{
-		pkg: "runtime/oci",
-		run: "^Test(Life|Kill|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$|Peers)/.*/default",
+		pkg:  "runtime/cgroup",
+		skip: calculates,
+		must: []string{"TestCreateWritesLimits", "TestHandsDownForReal", "TestDevicesAreDenied/v2", "TestDecodeForReal", "TestWatchOOM", "TestNeighboursHaveLimits"},
 	},
 	{
-		pkg: "cmd/berth-oci", run: "TestCommands|TestRun|TestV2|TestAppArmor",
+		pkg: "runtime/oci",
+		run: "^Test(Life|KillAll|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$)" +
+			"|TestPeers/crun/default",
+	},
+	{pkg: "cmd/berth", run: "TestScript/^(exec|monitor_killed|rm_stuck|run_rm|stop_kill)$"},
+	{
+		pkg: "cmd/berth-oci",
+		run: "Test(Commands|Run|Events|ReadOnlyGroups|V2|AppArmor)",
 		must: []string{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
@@ -32,13 +42,16 @@ var v2 = []job{
 
 // systemd is a machine with systemd as process 1.
 var systemd = []job{
-	{pkg: "runtime/cgroup", run: "TestFreeze|TestKillFindsEverybody|TestEnter"},
+	{pkg: "runtime/cgroup", run: "TestScope|TestFreeze|TestKillFindsEverybody|TestEnter", must: []string{"TestScopeForReal"}},
+	{pkg: "runtime/cgroup/systemd", must: []string{"TestScope"}},
+	{pkg: "cmd/berth-oci", run: "TestSystemd", must: []string{"TestSystemdCgroup", "TestSystemdReload"}},
 }
 
 // v1 is the oldest that we support: Linux 6.1, with every controller in a
 // hierarchy of its own and no unified tree.
 var v1 = []job{
-	{pkg: "runtime/cgroup", skip: "TestApplyRefusesInWords"},
+	{pkg: "runtime/cgroup", skip: calculates, must: []string{"TestDevicesV1", "TestWatchOOM"}},
+	{pkg: "runtime/oci", run: "^Test(Life|KillAll|DeleteTakesAll|Devices|ExecJoins)"},
 }
 
 func TestV2(t *testing.T) { lane(t, nil, v2) }
