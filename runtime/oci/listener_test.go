@@ -161,6 +161,7 @@ func TestSeccompListener(t *testing.T) {
 		if len(a.states) != 2 || a.states[1].Pid == proc.Pid || a.states[1].State.Pid != proc.Pid || a.states[1].State.Status != specs.StateRunning {
 			t.Errorf("exec: %+v", a.states[1:])
 		}
+		asleep(t, proc)
 		if err := p.Delete(t.Context(), p.id, true); err != nil {
 			t.Fatal(err)
 		}

@@ -26,6 +26,46 @@ func noPivot(f *plan.Facts) error {
 	return err
 }
 
+// mountFacts is what the planner must know of the machine's mounts, in the two
+// rare cases in which it must.
+func (b *Bundle) mountFacts(f *plan.Facts, req *CreateRequest) error {
+	if err := checkMountNamespace(b.Spec.Linux); err != nil {
+		return err
+	}
+	if strings.HasSuffix(b.Spec.Linux.RootfsPropagation, "shared") {
+		data, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			return err
+		}
+		if f.RootMount, err = mountPointOf(string(data), f.RootPath); err != nil {
+			return err
+		}
+	}
+	if req.NoPivot {
+		return noPivot(f)
+	}
+	return nil
+}
+
+// mountPointOf is the mount point that a path without links is in.
+func mountPointOf(mountinfo, file string) (string, error) {
+	best := ""
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			return "", fault.New(fault.Damaged, "mountinfo: %q", line)
+		}
+		at := unescape(f[4])
+		if len(at) > len(best) && (at == "/" || at == file || strings.HasPrefix(file, at+"/")) {
+			best = at
+		}
+	}
+	if best == "" {
+		return "", fault.New(fault.NotFound, "mountinfo: no mount point for %s", file)
+	}
+	return best, nil
+}
+
 // bareMounts reads mountinfo, proc(5): the deepest mounts come first, so that
 // each is reached before what it is mounted in goes.
 func bareMounts(mountinfo, root string) ([]string, error) {

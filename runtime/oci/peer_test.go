@@ -118,7 +118,6 @@ var allowed = map[string][]struct{ line, why string }{
 	},
 	"dev": {
 		{`/(fd|core|stdin|stdout|stderr|ptmx) symbolic link`, "the mode and number of links differ; where they lead is compared"},
-		{`^\./null .* (0:0|1000:1000|7:8|65534:65534) 1:3$`, "crun gives its stdin to the payload's user, and /dev/null with it"},
 		{`^core`, "runc links /proc/kcore when it is there, which only root of the machine can read"},
 		{`pts/`, "no terminal here"},
 		{`^\./shm`, "empty"},
@@ -208,6 +207,7 @@ func (p *pod) peer(exe string) string {
 	}
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	var out, stderr bytes.Buffer
+	cmd.Stdin = strings.NewReader("") // crun would give away /dev/null
 	cmd.Stdout, cmd.Stderr = &out, &stderr
 	cmd.WaitDelay = time.Second
 	p.t.Cleanup(func() { exec.Command(exe, "--root", root, "delete", "--force", p.id+"-peer").Run() })

@@ -92,7 +92,8 @@ func TestAffinity(t *testing.T) {
 	p := newPod(t, probe+"; sleep 1000")
 	p.spec.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "1"}
 	o := newOutput(t)
-	onProcessors(t, &first, func() { p.create(o) })
+	var proc *Process
+	onProcessors(t, &first, func() { proc = p.create(o) })
 	if err := p.Start(t.Context(), p.id); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +118,7 @@ func TestAffinity(t *testing.T) {
 			t.Errorf("exec with %+v: %q %v, want %q", tt.aff, out, err, tt.want)
 		}
 	}
+	asleep(t, proc)
 	if err := p.Delete(t.Context(), p.id, true); err != nil {
 		t.Fatal(err)
 	}

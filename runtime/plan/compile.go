@@ -45,6 +45,9 @@ type Facts struct {
 	ParentAt []Point
 	// NoKeyring is runc's --no-new-keyring.
 	NoKeyring bool
+	// RootMount is the mount point that RootPath is in; for a shared
+	// linux.rootfsPropagation.
+	RootMount string
 	// NoPivot enters the root by moving it, for a machine whose own root is an
 	// initramfs. Bare are the procfs and sysfs mounts of the machine, which the
 	// container must not find uncovered below its root then.
@@ -83,6 +86,7 @@ type compiler struct {
 	high    Slot          // next one that only the child fills
 
 	dropped bool      // the caller's groups, by DropGroups
+	shared  bool      // mounts stay tied to the machine's until the pivot
 	entered bool      // the cgroups, by enterLate
 	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
@@ -360,22 +364,25 @@ func joinSteps(joins []join) []Step {
 }
 
 func (c *compiler) phaseRootfs() error {
-	prop := uint64(unix.MS_SLAVE)
-	if p := c.spec.Linux.RootfsPropagation; p != "" {
-		f := mount.ParseFlags([]string{p})
-		if f.Propagation == 0 {
-			return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", p)
-		}
-		if f.Propagation == unix.MS_SHARED {
-			prop = unix.MS_SHARED
-		}
-	}
 	var steps []Step
+	p := mount.ParseFlags([]string{c.spec.Linux.RootfsPropagation})
 	switch {
-	case c.ownMounts():
-		steps = append(steps, Propagation{prop})
-	case c.spec.Linux.RootfsPropagation != "":
+	case c.spec.Linux.RootfsPropagation == "" && c.ownMounts():
+		steps = append(steps, Propagation{unix.MS_SLAVE})
+	case c.spec.Linux.RootfsPropagation == "":
+	case p.Propagation == 0:
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", c.spec.Linux.RootfsPropagation)
+	case !c.ownMounts():
 		return fault.New(fault.Invalid, "linux.rootfsPropagation: needs a mount namespace of the container's own")
+	case p.Propagation == unix.MS_SHARED && c.facts.NoPivot:
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: %q needs pivot_root: what is taken away would go on the machine, too", c.spec.Linux.RootfsPropagation)
+	case p.Propagation == unix.MS_SHARED:
+		// What is bound from the machine stays tied to it, both ways. Only
+		// where the root is attached that must not show.
+		c.shared = true
+		steps = append(steps, Untie{c.facts.RootMount})
+	default:
+		steps = append(steps, Propagation{unix.MS_SLAVE})
 	}
 	root, err := c.rootSteps()
 	if err != nil {

@@ -90,6 +90,9 @@ func newMountStep(dest string, m *specs.Mount, f mount.Flags) Mount {
 	return Mount{New: n, To: dest, IsDir: true, Plain: plainTarget(dest), Flags: f}
 }
 
+// cgroupTop is where machines have their groups.
+const cgroupTop = "/sys/fs/cgroup"
+
 // cgroupSteps shows the container its own groups. On cgroup v2 that is one
 // tree; on v1 it is a tmpfs with a directory for each hierarchy, as on hosts.
 func (c *compiler) cgroupSteps(dest string, f mount.Flags) ([]Step, error) {
@@ -100,7 +103,12 @@ func (c *compiler) cgroupSteps(dest string, f mount.Flags) ([]Step, error) {
 		return Mount{Bind: true, Source: source, To: to, IsDir: true, Flags: b}
 	}
 	if len(c.facts.Cgroups) == 1 && c.facts.Cgroups[0].Name == "" {
-		return []Step{bind(c.facts.Cgroups[0].Dir, dest)}, nil
+		dir := c.facts.Cgroups[0].Dir
+		if !c.hasNamespace(specs.CgroupNamespace) && strings.HasPrefix(dir, cgroupTop+"/") {
+			// /proc/self/cgroup has paths of the machine: they must be there.
+			dir = cgroupTop
+		}
+		return []Step{bind(dir, dest)}, nil
 	}
 	holder := newMountStep(dest, &specs.Mount{Type: "tmpfs", Source: "tmpfs"}, mount.Flags{
 		Set:  unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,

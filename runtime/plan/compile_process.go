@@ -137,7 +137,7 @@ func (c *compiler) phasePivot() error {
 		}
 		steps = append(steps, MoveRoot{})
 	default:
-		steps = append(steps, Pivot{})
+		steps = append(steps, Pivot{c.shared})
 	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})
