@@ -347,6 +347,35 @@ func TestCgroupTree(t *testing.T) {
 	}
 }
 
+// Only below what was made just before there are no links.
+func TestFresh(t *testing.T) {
+	s := readSpec(t, "default.json")
+	s.Mounts = []specs.Mount{
+		{Destination: "/dev", Type: "tmpfs"},
+		{Destination: "/dev/shm", Type: "tmpfs", Options: []string{"mode=1777"}},
+		{Destination: "/devil", Type: "devpts"},
+		{Destination: "/dev/host", Type: "bind", Source: "/x"},
+		{Destination: "/dev/host/deep", Type: "devpts"},
+		{Destination: "/copy", Type: "tmpfs", Options: []string{"tmpcopyup"}},
+		{Destination: "/copy/pts", Type: "devpts"},
+		{Destination: "/dev/shm/x", Type: "bind", Source: "/x"},
+	}
+	p, err := Compile(s, nil, goldenFacts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fresh []string
+	for i := range p.Steps() {
+		step, _ := p.At(i)
+		if m, ok := step.(Mount); ok && m.Fresh {
+			fresh = append(fresh, m.To)
+		}
+	}
+	if got, want := strings.Join(fresh, " "), "/dev/shm /dev/host /dev/shm/x"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
+
 // What a call cannot skip over is refused, and not cut to eight bits.
 func TestTooDeep(t *testing.T) {
 	s := readSpec(t, "default.json")
