@@ -45,6 +45,9 @@ type Facts struct {
 	ParentAt []Point
 	// NoKeyring is runc's --no-new-keyring.
 	NoKeyring bool
+	// Ours are namespaces to be joined that are the runtime's own: CLONE_NEW*
+	// flags. What would change them is refused as if they were left out.
+	Ours uint64
 	// RootMount is the mount point that RootPath is in; for a shared
 	// linux.rootfsPropagation.
 	RootMount string
@@ -143,6 +146,13 @@ func namespaceFlag(t specs.LinuxNamespaceType) uint64 {
 		return unix.CLONE_NEWTIME
 	}
 	return 0
+}
+
+// NamespaceFile is the name below /proc/PID/ns of a kind of namespace, and its
+// CLONE_NEW flag; empty and 0 for an unknown one.
+func NamespaceFile(t specs.LinuxNamespaceType) (string, uint64) {
+	flag := namespaceFlag(t)
+	return NamespaceWords(flag), flag
 }
 
 func (c *compiler) namespaces() error {
