@@ -124,7 +124,7 @@ func (f *Flags) add(o string) {
 		f.IDMap, f.IDMapRec = true, true
 		return
 	}
-	if f.addRecursive(o) {
+	if f.addRecursive(o) || f.addMap(o) {
 		return
 	}
 	f.Data = append(f.Data, o)
@@ -145,6 +145,16 @@ func (f *Flags) addRecursive(o string) bool {
 	}
 	f.RecSet = f.RecSet&^(a.set|a.clear) | a.set
 	f.RecClear = f.RecClear&^a.set | a.clear
+	return true
+}
+
+// addMap is crun's idmap=MAP and ridmap=MAP; what the map is, the planner reads.
+func (f *Flags) addMap(o string) bool {
+	rest, recursive := strings.CutPrefix(o, "r")
+	if !strings.HasPrefix(rest, "idmap=") {
+		return false
+	}
+	f.IDMap, f.IDMapRec = true, recursive
 	return true
 }
 

@@ -250,14 +250,9 @@ func (c *creation) compile(context.Context) error {
 func compile(req *CreateRequest, m cgroup.Manager) (*plan.Plan, error) {
 	b := req.Bundle
 	setHome(b.Spec.Process, b.Root)
-	if err := checkMountNamespace(b.Spec.Linux); err != nil {
-		return nil, err
-	}
 	f := b.facts(m, req)
-	if req.NoPivot {
-		if err := noPivot(&f); err != nil {
-			return nil, err
-		}
+	if err := b.mountFacts(&f, req); err != nil {
+		return nil, err
 	}
 	return plan.Compile(b.Spec, b.Mounts, f)
 }

@@ -67,6 +67,7 @@ func TestMappedMounts(t *testing.T) {
 		{"recursive", true, 5, specs.Mount{Options: []string{"rbind", "ridmap"}}, "5:5 0:0", "0:0"},
 		{"no map", true, 0, specs.Mount{Options: []string{"bind"}}, "65534:65534 0:0", "100000:100000"},
 		{"user namespace and own map", true, 0, specs.Mount{Options: []string{"bind", "idmap"}, UIDMappings: mapping(0, 100003, 1000), GIDMappings: mapping(0, 100004, 1000)}, "3:4", ""},
+		{"crun's option", true, 0, specs.Mount{Options: []string{"bind", "idmap=uids=@0-3-9;gids=0-100004-9"}}, "3:4", ""},
 		{"type none", true, 0, specs.Mount{Type: "none", Options: []string{"rbind", "idmap", "rw", "nosuid"}}, "0:0 0:0", "0:0"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -34,13 +34,14 @@ func TestFewDescriptors(t *testing.T) {
 	mapped(p)
 	p.spec.Process.Rlimits = nil
 	o := newOutput(t)
-	p.create(o)
+	proc := p.create(o)
 	if err := p.Start(t.Context(), p.id); err != nil {
 		t.Fatal(err)
 	}
 	if out, code, err := p.exec(p.program("sh", "-c", "ulimit -Sn")); out != "70\n" || code != 0 || err != nil {
 		t.Errorf("exec: %q %d %v", out, code, err)
 	}
+	asleep(t, proc)
 	if err := p.Delete(t.Context(), p.id, true); err != nil {
 		t.Fatal(err)
 	}

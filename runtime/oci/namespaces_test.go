@@ -114,3 +114,24 @@ func TestOwnMountNamespaceByPath(t *testing.T) {
 	_, _, err := p.run()
 	wantError(t, err, "linux.namespaces[5].path", "leave it out")
 }
+
+// What would change a namespace of the machine is refused, even where it is
+// joined by its path.
+func TestOwnNamespaceByPath(t *testing.T) {
+	for _, tt := range []struct {
+		kind specs.LinuxNamespaceType
+		file string
+		edit func(*pod)
+		want string
+	}{
+		{specs.NetworkNamespace, "net", func(p *pod) { p.spec.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"} }, "linux.sysctl"},
+		{specs.UTSNamespace, "uts", func(*pod) {}, "hostname"},
+		{specs.IPCNamespace, "ipc", func(p *pod) { p.spec.Linux.Sysctl = map[string]string{"kernel.msgmax": "9000"} }, "linux.sysctl"},
+	} {
+		p := newPod(t, "true")
+		p.spec.Linux.Namespaces = append(without(p.spec.Linux.Namespaces, tt.kind), specs.LinuxNamespace{Type: tt.kind, Path: "/proc/self/ns/" + tt.file})
+		tt.edit(p)
+		_, _, err := p.run()
+		wantError(t, err, tt.want, "of its own")
+	}
+}

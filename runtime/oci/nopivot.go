@@ -26,6 +26,47 @@ func noPivot(f *plan.Facts) error {
 	return err
 }
 
+// mountFacts is what the planner must know of the machine's mounts, in the two
+// rare cases in which it must.
+func (b *Bundle) mountFacts(f *plan.Facts, req *CreateRequest) error {
+	var err error
+	if f.Ours, err = ourNamespaces(b.Spec.Linux); err != nil {
+		return err
+	}
+	if strings.HasSuffix(b.Spec.Linux.RootfsPropagation, "shared") {
+		data, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			return err
+		}
+		if f.RootMount, err = mountPointOf(string(data), f.RootPath); err != nil {
+			return err
+		}
+	}
+	if req.NoPivot {
+		return noPivot(f)
+	}
+	return nil
+}
+
+// mountPointOf is the mount point that a path without links is in.
+func mountPointOf(mountinfo, file string) (string, error) {
+	best := ""
+	for line := range strings.Lines(mountinfo) {
+		f := strings.Fields(line)
+		if len(f) < 5 {
+			return "", fault.New(fault.Damaged, "mountinfo: %q", line)
+		}
+		at := unescape(f[4])
+		if len(at) > len(best) && (at == "/" || at == file || strings.HasPrefix(file, at+"/")) {
+			best = at
+		}
+	}
+	if best == "" {
+		return "", fault.New(fault.NotFound, "mountinfo: no mount point for %s", file)
+	}
+	return best, nil
+}
+
 // bareMounts reads mountinfo, proc(5): the deepest mounts come first, so that
 // each is reached before what it is mounted in goes.
 func bareMounts(mountinfo, root string) ([]string, error) {
@@ -61,23 +102,35 @@ func unescape(s string) string {
 	return b.String()
 }
 
-// checkMountNamespace refuses to join the mount namespace that we are in: what
-// is mounted for the container would be mounted on the machine.
-func checkMountNamespace(l *specs.Linux) error {
+// ourNamespaces are those to be joined by path that we are in ourselves. The
+// mount namespace must not be: what is mounted for the container would be
+// mounted on the machine.
+func ourNamespaces(l *specs.Linux) (ours uint64, err error) {
 	for i, n := range l.Namespaces {
-		if n.Type != specs.MountNamespace || n.Path == "" {
+		if n.Path == "" {
 			continue
 		}
-		var ours, theirs unix.Stat_t
-		if err := unix.Stat("/proc/self/ns/mnt", &ours); err != nil {
-			return &os.PathError{Op: "stat", Path: "/proc/self/ns/mnt", Err: err}
-		}
-		if err := unix.Stat(n.Path, &theirs); err != nil {
-			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s: %w", i, n.Path, err)
-		}
-		if ours.Dev == theirs.Dev && ours.Ino == theirs.Ino {
-			return fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
+		file, flag := plan.NamespaceFile(n.Type)
+		same, err := sameFile("/proc/self/ns/"+file, n.Path)
+		switch {
+		case err != nil:
+			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %w", i, err)
+		case same && n.Type == specs.MountNamespace:
+			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
+		case same:
+			ours |= flag
 		}
 	}
-	return nil
+	return ours, nil
+}
+
+func sameFile(a, b string) (bool, error) {
+	var x, y unix.Stat_t
+	if err := unix.Stat(a, &x); err != nil {
+		return false, &os.PathError{Op: "stat", Path: a, Err: err}
+	}
+	if err := unix.Stat(b, &y); err != nil {
+		return false, &os.PathError{Op: "stat", Path: b, Err: err}
+	}
+	return x.Dev == y.Dev && x.Ino == y.Ino, nil
 }

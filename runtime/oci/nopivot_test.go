@@ -37,6 +37,12 @@ func TestBareMounts(t *testing.T) {
 	if diff := cmp.Diff([]string{"/box/rootfs2", "/a b/proc", "/proc", "/sys"}, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
+	for file, want := range map[string]string{"/box/rootfs": "/", "/box/rootfs2/x": "/box/rootfs2", "/sys": "/sys"} {
+		at, err := mountPointOf("22 28 0:21 / /sys rw - sysfs sysfs rw\n28 1 8:1 / / rw - ext4 x rw\n26 23 0:22 / /box/rootfs2 rw - proc proc rw\n", file)
+		if at != want || err != nil {
+			t.Errorf("%s is in %q, %v, want %q", file, at, err, want)
+		}
+	}
 	if _, err := bareMounts("1 2 3\n", "/x"); err == nil {
 		t.Error("a line without its end was taken")
 	}
@@ -46,6 +52,9 @@ func FuzzBareMounts(f *testing.F) {
 	f.Add("23 28 0:22 / /proc\\040x rw - proc proc rw\n")
 	f.Add("1 2 - 3\n")
 	f.Fuzz(func(t *testing.T, text string) {
+		if at, err := mountPointOf(text, "/root/x"); err == nil && at != "/" && at != "/root" && at != "/root/x" {
+			t.Errorf("/root/x is not in %q", at)
+		}
 		bare, err := bareMounts(text, "/root")
 		if err != nil {
 			return

@@ -24,14 +24,14 @@ func TestSchedAndPersonality(t *testing.T) {
 		edit func(*specs.Spec)
 		want string
 	}{
-		{"none", func(*specs.Spec) {}, "policy 0 priority 0 nice N none: prio 0 x86_64"},
-		{"batch", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 3} }, "policy 3 priority 0 nice 3 none: prio 0 x86_64"},
-		{"idle", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedIdle} }, "policy 5 priority 0 nice N none: prio 0 x86_64"},
+		{"none", func(*specs.Spec) {}, "policy 0 priority 0 nice N none: prio 0 NATIVE"},
+		{"batch", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedBatch, Nice: 3} }, "policy 3 priority 0 nice 3 none: prio 0 NATIVE"},
+		{"idle", func(s *specs.Spec) { s.Process.Scheduler = &specs.Scheduler{Policy: specs.SchedIdle} }, "policy 5 priority 0 nice N none: prio 0 NATIVE"},
 		{"io", func(s *specs.Spec) {
 			s.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_BE, Priority: 6}
-		}, "policy 0 priority 0 nice N best-effort: prio 6 x86_64"},
-		{"io idle", func(s *specs.Spec) { s.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE} }, "policy 0 priority 0 nice N idle x86_64"},
-		{"personality", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }, "policy 0 priority 0 nice N none: prio 0 i686"},
+		}, "policy 0 priority 0 nice N best-effort: prio 6 NATIVE"},
+		{"io idle", func(s *specs.Spec) { s.Process.IOPriority = &specs.LinuxIOPriority{Class: specs.IOPRIO_CLASS_IDLE} }, "policy 0 priority 0 nice N idle NATIVE"},
+		{"personality", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: specs.PerLinux32} }, "policy 0 priority 0 nice N none: prio 0 COMPAT"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := newPod(t, schedProbe+"; sleep 1000")
@@ -40,7 +40,11 @@ func TestSchedAndPersonality(t *testing.T) {
 			if err := p.Start(t.Context(), p.id); err != nil {
 				t.Fatal(err)
 			}
-			tt.want = strings.Replace(tt.want, "N", strconv.Itoa(20-raw), 1)
+			native, compat := "x86_64", "i686"
+			if runtime.GOARCH == "arm64" {
+				native, compat = "aarch64", "armv8l"
+			}
+			tt.want = strings.NewReplacer("nice N", "nice "+strconv.Itoa(20-raw), "NATIVE", native, "COMPAT", compat).Replace(tt.want)
 			out, code, err := p.exec(p.program("sh", "-c", schedProbe))
 			if got := strings.Join(strings.Fields(out), " "); got != tt.want || code != 0 || err != nil {
 				t.Errorf("exec: %q %d %v, want %q", got, code, err, tt.want)
@@ -92,7 +96,8 @@ func TestAffinity(t *testing.T) {
 	p := newPod(t, probe+"; sleep 1000")
 	p.spec.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "1"}
 	o := newOutput(t)
-	onProcessors(t, &first, func() { p.create(o) })
+	var proc *Process
+	onProcessors(t, &first, func() { proc = p.create(o) })
 	if err := p.Start(t.Context(), p.id); err != nil {
 		t.Fatal(err)
 	}
@@ -117,6 +122,7 @@ func TestAffinity(t *testing.T) {
 			t.Errorf("exec with %+v: %q %v, want %q", tt.aff, out, err, tt.want)
 		}
 	}
+	asleep(t, proc)
 	if err := p.Delete(t.Context(), p.id, true); err != nil {
 		t.Fatal(err)
 	}

@@ -45,6 +45,12 @@ type Facts struct {
 	ParentAt []Point
 	// NoKeyring is runc's --no-new-keyring.
 	NoKeyring bool
+	// Ours are namespaces to be joined that are the runtime's own: CLONE_NEW*
+	// flags. What would change them is refused as if they were left out.
+	Ours uint64
+	// RootMount is the mount point that RootPath is in; for a shared
+	// linux.rootfsPropagation.
+	RootMount string
 	// NoPivot enters the root by moving it, for a machine whose own root is an
 	// initramfs. Bare are the procfs and sysfs mounts of the machine, which the
 	// container must not find uncovered below its root then.
@@ -83,6 +89,7 @@ type compiler struct {
 	high    Slot          // next one that only the child fills
 
 	dropped bool      // the caller's groups, by DropGroups
+	shared  bool      // mounts stay tied to the machine's until the pivot
 	entered bool      // the cgroups, by enterLate
 	oldFDs  *[16]byte // limit of descriptors before the set-up, by moreFDs
 }
@@ -139,6 +146,13 @@ func namespaceFlag(t specs.LinuxNamespaceType) uint64 {
 		return unix.CLONE_NEWTIME
 	}
 	return 0
+}
+
+// NamespaceFile is the name below /proc/PID/ns of a kind of namespace, and its
+// CLONE_NEW flag; empty and 0 for an unknown one.
+func NamespaceFile(t specs.LinuxNamespaceType) (string, uint64) {
+	flag := namespaceFlag(t)
+	return NamespaceWords(flag), flag
 }
 
 func (c *compiler) namespaces() error {
@@ -361,13 +375,24 @@ func joinSteps(joins []join) []Step {
 
 func (c *compiler) phaseRootfs() error {
 	var steps []Step
+	p := mount.ParseFlags([]string{c.spec.Linux.RootfsPropagation})
 	switch {
-	case c.ownMounts():
-		// Also where the root is to be shared in the end: pivot_root(2) takes none
-		// that is, and attached to a shared mount it would show up on the host.
+	case c.spec.Linux.RootfsPropagation == "" && c.ownMounts():
 		steps = append(steps, Propagation{unix.MS_SLAVE})
-	case c.spec.Linux.RootfsPropagation != "":
+	case c.spec.Linux.RootfsPropagation == "":
+	case p.Propagation == 0:
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", c.spec.Linux.RootfsPropagation)
+	case !c.ownMounts():
 		return fault.New(fault.Invalid, "linux.rootfsPropagation: needs a mount namespace of the container's own")
+	case p.Propagation == unix.MS_SHARED && c.facts.NoPivot:
+		return fault.New(fault.Invalid, "linux.rootfsPropagation: %q needs pivot_root: what is taken away would go on the machine, too", c.spec.Linux.RootfsPropagation)
+	case p.Propagation == unix.MS_SHARED:
+		// What is bound from the machine stays tied to it, both ways. Only
+		// where the root is attached that must not show.
+		c.shared = true
+		steps = append(steps, Untie{c.facts.RootMount})
+	default:
+		steps = append(steps, Propagation{unix.MS_SLAVE})
 	}
 	root, err := c.rootSteps()
 	if err != nil {

@@ -60,7 +60,10 @@ func (c *compiler) bring() error {
 
 func wantsMap(m *specs.Mount) bool {
 	return len(m.UIDMappings)+len(m.GIDMappings) > 0 ||
-		slices.ContainsFunc(m.Options, func(o string) bool { return strings.HasSuffix(o, "idmap") })
+		slices.ContainsFunc(m.Options, func(o string) bool {
+			rest, ok := strings.CutPrefix(strings.TrimPrefix(o, "r"), "idmap")
+			return ok && (rest == "" || rest[0] == '=')
+		})
 }
 
 // room says whether a further tree can be kept. Without room it is made when
@@ -101,6 +104,14 @@ func (c *compiler) bringSteps(rights bool) []Step {
 func (c *compiler) users(i int, m *specs.Mount) (Slot, error) {
 	at := "mounts[" + strconv.Itoa(i) + "]"
 	uids, gids := m.UIDMappings, m.GIDMappings
+	for j, o := range m.Options {
+		if _, words, ok := strings.Cut(o, "idmap="); ok && len(uids)+len(gids) == 0 {
+			var err error
+			if uids, gids, err = c.mapOption(words); err != nil {
+				return 0, fault.New(fault.Invalid, "%s.options[%d]: %w", at, j, err)
+			}
+		}
+	}
 	switch {
 	case len(uids) == 0 && len(gids) > 0:
 		return 0, fault.New(fault.Invalid, "%s.uidMappings: missing, and there are gidMappings", at)
@@ -124,6 +135,59 @@ func (c *compiler) users(i int, m *specs.Mount) (Slot, error) {
 		}
 	}
 	return c.usersInput("idmap:" + mapWord(uids) + "/" + mapWord(gids)), nil
+}
+
+// mapOption reads crun's "uids=0-1000-10#20-5000-1;gids=@0-0-10": what is on
+// disk, what is seen, how many; with @ seen in the container.
+func (c *compiler) mapOption(words string) (uids, gids []specs.LinuxIDMapping, err error) {
+	for _, part := range strings.Split(words, ";") {
+		kind, list, _ := strings.Cut(part, "=")
+		into, container := &uids, c.spec.Linux.UIDMappings
+		switch kind {
+		case "uids":
+		case "gids":
+			into, container = &gids, c.spec.Linux.GIDMappings
+		default:
+			return nil, nil, fault.New(fault.Invalid, "idmap: %q is neither uids nor gids", kind)
+		}
+		for _, word := range strings.Split(list, "#") {
+			m, err := mapTriple(strings.TrimPrefix(word, "@"))
+			if err == nil && strings.HasPrefix(word, "@") {
+				err = toHost(&m, container)
+			}
+			if err != nil {
+				return nil, nil, err
+			}
+			*into = append(*into, m)
+		}
+	}
+	return uids, gids, nil
+}
+
+func mapTriple(word string) (m specs.LinuxIDMapping, err error) {
+	f := strings.Split(word, "-")
+	if len(f) != 3 {
+		return m, fault.New(fault.Invalid, "idmap: %q is not FROM-TO-LENGTH", word)
+	}
+	for i, into := range []*uint32{&m.ContainerID, &m.HostID, &m.Size} {
+		n, err := strconv.ParseUint(f[i], 10, 32)
+		if err != nil {
+			return m, fault.New(fault.Invalid, "idmap: %q is not FROM-TO-LENGTH", word)
+		}
+		*into = uint32(n)
+	}
+	return m, nil
+}
+
+// toHost turns ids of the container into ids of the machine.
+func toHost(m *specs.LinuxIDMapping, container []specs.LinuxIDMapping) error {
+	for _, c := range container {
+		if m.HostID >= c.ContainerID && uint64(m.HostID)+uint64(m.Size) <= uint64(c.ContainerID)+uint64(c.Size) {
+			m.HostID += c.HostID - c.ContainerID
+			return nil
+		}
+	}
+	return fault.New(fault.Invalid, "idmap: the container's mapping has no %d ids from %d on", m.Size, m.HostID)
 }
 
 // usersInput is the input of that name, asked for once.

@@ -39,13 +39,13 @@ func (c *compiler) mountSteps(i int, m *specs.Mount) ([]Step, error) {
 	case m.Type == "":
 		return nil, fault.New(fault.Invalid, "%s.type: missing, and options name neither bind nor rbind", at)
 	case m.Type == "cgroup" || m.Type == "cgroup2":
-		return c.cgroupSteps(dest, f)
+		return c.cgroupSteps(i, dest, f)
 	}
 	step := newMountStep(dest, m, f)
 	if c.labelled(m.Type) {
 		step.New.Data = append(step.New.Data, "context="+c.spec.Linux.MountLabel)
 	}
-	step.Users = c.brought[i].Users
+	step.Users, step.Fresh = c.brought[i].Users, c.freshBelow(i, dest)
 	step.TakeMode = m.Type == "tmpfs" && !slices.ContainsFunc(f.Data, func(o string) bool { return strings.HasPrefix(o, "mode=") })
 	return []Step{step}, nil
 }
@@ -56,7 +56,7 @@ func (c *compiler) bindStep(i int, dest string, m *specs.Mount, f mount.Flags) (
 	if !special {
 		s = bindMount(m.Source, f)
 	}
-	s.To, s.IsDir, s.Plain = dest, isDir || !known, plainTarget(dest)
+	s.To, s.IsDir, s.Plain, s.Fresh = dest, isDir || !known, plainTarget(dest), c.freshBelow(i, dest)
 	return []Step{s}, nil
 }
 
@@ -64,6 +64,20 @@ func (c *compiler) bindStep(i int, dest string, m *specs.Mount, f mount.Flags) (
 // mode=, mean nothing here.
 func bindMount(source string, f mount.Flags) Mount {
 	return Mount{Bind: true, Source: source, Flags: f}
+}
+
+// freshBelow says whether mounts[i] goes into a file system of the kernel's own
+// that an earlier mount has made. Nobody can have put links there.
+func (c *compiler) freshBelow(i int, dest string) bool {
+	for i--; i >= 0; i-- {
+		m := &c.spec.Mounts[i]
+		if below, ok := strings.CutPrefix(dest, path.Clean(m.Destination)); !ok || below == "" || below[0] != '/' {
+			continue
+		}
+		fresh := m.Type == "tmpfs" || m.Type == "sysfs" || m.Type == "cgroup" || m.Type == "cgroup2"
+		return fresh && !slices.ContainsFunc(m.Options, func(o string) bool { return o == "tmpcopyup" || o == "bind" || o == "rbind" })
+	}
+	return false
 }
 
 // replaceable are files of procfs that may be mounted over, as lxcfs does; the
@@ -90,22 +104,31 @@ func newMountStep(dest string, m *specs.Mount, f mount.Flags) Mount {
 	return Mount{New: n, To: dest, IsDir: true, Plain: plainTarget(dest), Flags: f}
 }
 
+// cgroupTop is where machines have their groups.
+const cgroupTop = "/sys/fs/cgroup"
+
 // cgroupSteps shows the container its own groups. On cgroup v2 that is one
 // tree; on v1 it is a tmpfs with a directory for each hierarchy, as on hosts.
-func (c *compiler) cgroupSteps(dest string, f mount.Flags) ([]Step, error) {
+func (c *compiler) cgroupSteps(i int, dest string, f mount.Flags) ([]Step, error) {
 	f.Data, f.Super = nil, nil
 	bind := func(source, to string) Mount {
 		b := f
 		b.Bind, b.Named, b.Recursive = true, true, false
-		return Mount{Bind: true, Source: source, To: to, IsDir: true, Flags: b}
+		return Mount{Bind: true, Source: source, To: to, IsDir: true, Flags: b, Fresh: to != dest || c.freshBelow(i, dest)}
 	}
 	if len(c.facts.Cgroups) == 1 && c.facts.Cgroups[0].Name == "" {
-		return []Step{bind(c.facts.Cgroups[0].Dir, dest)}, nil
+		dir := c.facts.Cgroups[0].Dir
+		if !c.hasNamespace(specs.CgroupNamespace) && strings.HasPrefix(dir, cgroupTop+"/") {
+			// /proc/self/cgroup has paths of the machine: they must be there.
+			dir = cgroupTop
+		}
+		return []Step{bind(dir, dest)}, nil
 	}
 	holder := newMountStep(dest, &specs.Mount{Type: "tmpfs", Source: "tmpfs"}, mount.Flags{
 		Set:  unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC,
 		Data: []string{"mode=755"},
 	})
+	holder.Fresh = c.freshBelow(i, dest)
 	steps := []Step{holder}
 	for _, v := range c.facts.Cgroups {
 		to := path.Join(dest, v.Name)

@@ -37,8 +37,11 @@ func (c *compiler) phaseIdentity() error {
 	return nil
 }
 
+// hasNamespace says whether the container has a namespace other than the
+// runtime's, made or joined.
 func (c *compiler) hasNamespace(t specs.LinuxNamespaceType) bool {
-	return slices.ContainsFunc(c.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
+	return c.facts.Ours&namespaceFlag(t) == 0 &&
+		slices.ContainsFunc(c.spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == t })
 }
 
 func (c *compiler) sysctlSteps() ([]Step, error) {
@@ -137,7 +140,7 @@ func (c *compiler) phasePivot() error {
 		}
 		steps = append(steps, MoveRoot{})
 	default:
-		steps = append(steps, Pivot{})
+		steps = append(steps, Pivot{c.shared})
 	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})

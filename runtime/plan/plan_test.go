@@ -40,6 +40,9 @@ func TestCompileRefuses(t *testing.T) {
 		{"device type", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "/dev/x", Type: "z"}} }, "linux.devices[0].type"},
 		{"device path", func(s *specs.Spec) { s.Linux.Devices = []specs.LinuxDevice{{Path: "x", Type: "c"}} }, "linux.devices[0].path"},
 		{"map without a map", func(s *specs.Spec) { s.Mounts[0].Options = []string{"idmap"} }, "mounts[0].options: idmap"},
+		{"map option", func(s *specs.Spec) { s.Mounts[0].Options = []string{"ro", "idmap=uids=0-1"} }, "mounts[0].options[1]"},
+		{"map option of what", func(s *specs.Spec) { s.Mounts[0].Options = []string{"ridmap=pids=0-1-2"} }, "neither uids nor gids"},
+		{"map option in no container", func(s *specs.Spec) { s.Mounts[0].Options = []string{"idmap=uids=@0-1-2"} }, "the container's mapping"},
 		{"half a map", func(s *specs.Spec) { s.Mounts[0].UIDMappings = mapOf(0, 1, 1) }, "mounts[0].gidMappings"},
 		{"other half", func(s *specs.Spec) { s.Mounts[0].GIDMappings = mapOf(0, 1, 1) }, "mounts[0].uidMappings"},
 		{"map of nothing", func(s *specs.Spec) {
@@ -158,6 +161,17 @@ func devices(pairs ...string) func(*specs.Spec) {
 func memory(mode specs.MemoryPolicyModeType, nodes string, flags ...specs.MemoryPolicyFlagType) func(*specs.Spec) {
 	return func(s *specs.Spec) {
 		s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: mode, Nodes: nodes, Flags: flags}
+	}
+}
+
+func TestMapOption(t *testing.T) {
+	c := &compiler{spec: readSpec(t, "userns.json")}
+	uids, gids, err := c.mapOption("uids=0-1000-10#20-5000-1;gids=@0-7-10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := mapWord(uids)+"/"+mapWord(gids), "0-1000-10,20-5000-1/0-100007-10"; got != want {
+		t.Errorf("%s, want %s", got, want)
 	}
 }
 
@@ -299,6 +313,66 @@ func TestMountLabel(t *testing.T) {
 		if got := strings.Join(with, " "); got != want {
 			t.Errorf("SELinux %t: %q have the label, want %q", selinux, got, want)
 		}
+	}
+}
+
+// Without a cgroup namespace, a tree of version 2 is shown as a whole.
+func TestCgroupTree(t *testing.T) {
+	for _, private := range []bool{true, false} {
+		s := readSpec(t, "default.json")
+		f := goldenFacts()
+		f.Doors, f.Cgroups = nil, []CgroupView{{Dir: "/sys/fs/cgroup/box/c1"}}
+		want := f.Cgroups[0].Dir
+		if !private {
+			s.Linux.Namespaces = slices.DeleteFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+			want = "/sys/fs/cgroup"
+		}
+		p, err := Compile(s, nil, f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := false
+		for i := range p.Steps() {
+			step, _ := p.At(i)
+			if m, ok := step.(Mount); ok && m.To == "/sys/fs/cgroup" {
+				found = true
+				if !m.Bind || m.Source != want {
+					t.Errorf("private %t: %s, want it bound from %s", private, m, want)
+				}
+			}
+		}
+		if !found {
+			t.Error("no mount of cgroups")
+		}
+	}
+}
+
+// Only below what was made just before there are no links.
+func TestFresh(t *testing.T) {
+	s := readSpec(t, "default.json")
+	s.Mounts = []specs.Mount{
+		{Destination: "/dev", Type: "tmpfs"},
+		{Destination: "/dev/shm", Type: "tmpfs", Options: []string{"mode=1777"}},
+		{Destination: "/devil", Type: "devpts"},
+		{Destination: "/dev/host", Type: "bind", Source: "/x"},
+		{Destination: "/dev/host/deep", Type: "devpts"},
+		{Destination: "/copy", Type: "tmpfs", Options: []string{"tmpcopyup"}},
+		{Destination: "/copy/pts", Type: "devpts"},
+		{Destination: "/dev/shm/x", Type: "bind", Source: "/x"},
+	}
+	p, err := Compile(s, nil, goldenFacts())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var fresh []string
+	for i := range p.Steps() {
+		step, _ := p.At(i)
+		if m, ok := step.(Mount); ok && m.Fresh {
+			fresh = append(fresh, m.To)
+		}
+	}
+	if got, want := strings.Join(fresh, " "), "/dev/shm /dev/host /dev/shm/x"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 

@@ -215,6 +215,17 @@ func (s Propagation) Calls() []Call {
 		flags(s.Flags|unix.MS_REC, "MS_REC|"+propagationWord(s.Flags)), null())}
 }
 
+// Untie makes one mount private, so that what is attached in it does not show
+// elsewhere.
+type Untie struct{ Path string }
+
+func (s Untie) String() string { return "leave mounts as they are, but make private " + s.Path }
+
+// Calls implements Step.
+func (s Untie) Calls() []Call {
+	return []Call{call(unix.SYS_MOUNT, "mount", null(), text(s.Path), null(), flags(unix.MS_PRIVATE, "private"), null())}
+}
+
 // NewMount makes a file system, detached, in slot Into.
 type NewMount struct {
 	FS, Source string
@@ -396,18 +407,29 @@ func (s ReadOnlyTree) Calls() []Call {
 // Pivot makes the root tree the root of the mount namespace and lets the old
 // one go. Both are ".", so no directory for the old root is needed; see
 // pivot_root(2), NOTES.
-type Pivot struct{}
+type Pivot struct {
+	Shared bool // the old root's mounts are the machine's peers: untied first
+}
 
 func (Pivot) String() string { return "pivot into the root" }
 
 // Calls implements Step.
-func (Pivot) Calls() []Call {
-	return []Call{
-		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
-		call(unix.SYS_PIVOT_ROOT, "pivot_root", text("."), text(".")),
-		call(unix.SYS_UMOUNT2, "umount2", text("."), flags(unix.MNT_DETACH, "MNT_DETACH")),
-		call(unix.SYS_CHDIR, "chdir", text("/")),
+func (s Pivot) Calls() []Call {
+	var cs []Call
+	if s.Shared {
+		cs = append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Work))
 	}
+	cs = append(cs,
+		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
+		call(unix.SYS_PIVOT_ROOT, "pivot_root", text("."), text(".")))
+	if s.Shared { // or they would go on the machine, too; "." alone is the new root's
+		cs = append(cs,
+			call(unix.SYS_FCHDIR, "fchdir", slot(Work)),
+			call(unix.SYS_MOUNT, "mount", null(), text("."), null(), flags(unix.MS_SLAVE|unix.MS_REC, "MS_REC|slave"), null()))
+	}
+	return append(cs,
+		call(unix.SYS_UMOUNT2, "umount2", text("."), flags(unix.MNT_DETACH, "MNT_DETACH")),
+		call(unix.SYS_CHDIR, "chdir", text("/")))
 }
 
 // OpenRoot takes the directory of the root as it is, for a container in the

@@ -24,6 +24,9 @@ type Mount struct {
 	// Locked: the tree is copied into another user namespace, where what the
 	// host has set cannot be taken away.
 	Locked bool
+	// Fresh: it goes below a file system that was made just before, in which
+	// there are no links.
+	Fresh bool
 	// TakeMode: it gets the mode of the directory that it covers.
 	TakeMode bool
 	// Have is the slot of a tree that Bring made; 0: the step makes its own.
@@ -59,6 +62,8 @@ func (s Mount) Calls() []Call {
 		if s.Bind {
 			cs = append(cs, wait(Checked)...)
 		}
+	} else if s.Fresh && !s.Fills() {
+		cs = append(cs, resolve(Root, s.To, s.IsDir, inRoot, Temp, Target)...)
 	} else {
 		cs = s.target(cs)
 	}
