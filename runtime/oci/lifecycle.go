@@ -135,7 +135,10 @@ func (r *Runtime) release(ctx context.Context, s *State, fifo int) error {
 	if err := awaitEnd(ctx, fifo); err != nil {
 		return err
 	}
-	return r.execFailure(s)
+	if err := r.execFailure(s); err != nil {
+		return errors.Join(err, r.stop(s)) // it ends by itself; the next command finds it stopped
+	}
+	return nil
 }
 
 // awaitEnd waits until nobody has the reading end any more.
