@@ -63,15 +63,15 @@ func (s Mount) Calls() []Call {
 			cs = append(cs, wait(Checked)...)
 		}
 	} else if s.Fresh && !s.Fills() {
-		cs = append(cs, resolve(Root, s.To, s.IsDir, inRoot, Temp, Target)...)
+		cs = resolve(cs, Root, s.To, s.IsDir, inRoot, Temp, Target)
 	} else {
 		cs = s.target(cs)
 	}
 	return append(cs, attach(tree, Target))
 }
 
-// target appends what opens the place of the mount in slot Target, and fills the mount from
-// it if that is asked for. Without links on the way that needs nobody: what is
+// target appends what opens the place of the mount in slot Target, and fills
+// the mount from it if that is asked for. Without links on the way that needs nobody: what is
 // missing is made, directories 0755. A link may lead to where nothing may be
 // mounted, or to nothing: then the parent makes the target, and looks at what
 // the child has opened.
