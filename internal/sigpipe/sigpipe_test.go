@@ -62,7 +62,7 @@ func count() {
 				case <-done:
 					return
 				default:
-					grow(50)
+					_ = grow(50)
 					runtime.GC()
 				}
 			}
