@@ -49,6 +49,16 @@ func FuzzSpec(f *testing.F) {
 		func(s *specs.Spec) { s.Process.User.UID = 1<<32 - 1 },
 		func(s *specs.Spec) { s.Mounts[0].Destination = "../../x" },
 		func(s *specs.Spec) { s.Mounts[0].Options = []string{"rbind", "idmap", "tmpcopyup"} },
+		func(s *specs.Spec) { s.Linux.NetDevices = map[string]specs.LinuxNetDevice{"eth0": {Name: "x"}} },
+		func(s *specs.Spec) {
+			s.Linux.MemoryPolicy = &specs.LinuxMemoryPolicy{Mode: "MPOL_BIND", Nodes: "0-3,7"}
+			s.Process.Scheduler = &specs.Scheduler{Policy: "SCHED_RR", Priority: 3}
+			s.Process.ExecCPUAffinity = &specs.CPUAffinity{Initial: "0", Final: "1-2"}
+		},
+		func(s *specs.Spec) {
+			s.Mounts[1].Options = []string{"bind", "idmap=uids=0-1-2#5-6-7;gids=@0-1-2"}
+			s.Mounts[1].Source = "/x"
+		},
 		func(s *specs.Spec) { s.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: "SCMP_ACT_ERRNO"} },
 		func(s *specs.Spec) { s.Linux.Sysctl = map[string]string{"net.ipv4.ip_forward": "1"} },
 	)

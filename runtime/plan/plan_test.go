@@ -261,7 +261,7 @@ func TestFilterComesLast(t *testing.T) {
 
 // No specification may make the planner panic, and no plan may break its own rules.
 func FuzzCompile(f *testing.F) {
-	for _, name := range []string{"default.json", "userns.json", "joined.json"} {
+	for _, name := range []string{"default.json", "userns.json", "joined.json", "mapped.json", "shared.json", "unmounted.json"} {
 		data, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			f.Fatal(err)
