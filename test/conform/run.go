@@ -18,8 +18,9 @@ import (
 // table is what came out: by program, then by runtime's name.
 type table map[string]map[string]result
 
-// workers is how many programs run at a time. Most of them wait most of the time.
-const workers = 4
+// workers is how many programs run at a time, beside one that shares groups.
+// Most of them wait most of the time.
+const workers = 3
 
 // run gives every program to every runtime.
 func (s *suite) run(scratch string) (table, error) {
@@ -32,45 +33,46 @@ func (s *suite) run(scratch string) (table, error) {
 	}
 	t := table{}
 	var mu sync.Mutex // of t
-	var groups sync.Mutex
-	next := make(chan string)
-	var all sync.WaitGroup
-	for range workers {
-		all.Go(func() {
-			for p := range next {
-				if sharesGroups(p) {
-					groups.Lock()
+	give := func(programs <-chan string) {
+		for p := range programs {
+			for _, r := range s.runtimes {
+				res := s.once(scratch, p, r)
+				mu.Lock()
+				if t[p] == nil {
+					t[p] = map[string]result{}
 				}
-				for _, r := range s.runtimes {
-					res := s.once(scratch, p, r)
-					mu.Lock()
-					if t[p] == nil {
-						t[p] = map[string]result{}
-					}
-					t[p][r.name] = res
-					mu.Unlock()
-				}
-				if sharesGroups(p) {
-					groups.Unlock()
-				}
+				t[p][r.name] = res
+				mu.Unlock()
 			}
-		})
+		}
 	}
+	// Room for all, so that those who wait for one another do not hold up the rest.
+	one, many := make(chan string, len(s.programs)), make(chan string, len(s.programs))
 	var err error
 	for _, p := range s.programs {
-		if _, serr := os.Stat(filepath.Join(s.dir, p)); serr != nil {
+		_, serr := os.Stat(filepath.Join(s.dir, p))
+		switch {
+		case serr != nil:
 			err = errors.Join(err, fmt.Errorf("there is no program %s", p))
-			continue
+		case sharesGroups(p):
+			one <- p
+		default:
+			many <- p
 		}
-		next <- p
 	}
-	close(next)
+	close(one)
+	close(many)
+	var all sync.WaitGroup
+	all.Go(func() { give(one) })
+	for range workers {
+		all.Go(func() { give(many) })
+	}
 	all.Wait()
 	return t, err
 }
 
 // sharesGroups: these programs use one control group, under a name that is
-// built into them.
+// built into them, and so run one after the other.
 func sharesGroups(program string) bool {
 	return strings.HasPrefix(program, "linux_cgroups_") || strings.HasPrefix(program, "delete_")
 }
