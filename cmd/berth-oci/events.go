@@ -91,17 +91,26 @@ func (e *events) follow(pidfd int) error {
 		if _, err := unix.Poll(fds, int(wait.Milliseconds())); err != nil && !errors.Is(err, unix.EINTR) {
 			return err
 		}
-		if err := e.oom(w); err != nil || fds[0].Revents != 0 {
-			return err
+		over := fds[0].Revents != 0
+		err := e.oom(w)
+		if err == nil && !over && !time.Now().Before(next) {
+			next = time.Now().Add(e.interval)
+			err = e.stats()
 		}
-		if time.Now().Before(next) {
-			continue
+		if over || (err != nil && ended(pidfd)) {
+			return nil // whoever waits for it may have removed its group already
 		}
-		next = time.Now().Add(e.interval)
-		if err := e.stats(); err != nil {
+		if err != nil {
 			return err
 		}
 	}
+}
+
+// ended reports whether the process behind pidfd has.
+func ended(pidfd int) bool {
+	fds := []unix.PollFd{{Fd: int32(pidfd), Events: unix.POLLIN}}
+	n, err := unix.Poll(fds, 0)
+	return err == nil && n > 0
 }
 
 // oom prints runc's line, which says that it happened, and for each process
