@@ -2,7 +2,7 @@
 // own, for tests and benchmarks that start whole engines.
 //
 //	program ── clone(mnt, net, pid) ──► init ──► work
-//	  │                                  └─ proc, /run, lo; reaps
+//	  │                                  └─ proc, /run, /dev/null, lo; reaps
 //	  └─ afterwards removes the scratch directory and the cgroups
 //
 // What is started in there ends with it: processes, mounts, interfaces, rules.

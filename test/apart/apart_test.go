@@ -116,3 +116,20 @@ func TestRemoveGroups(t *testing.T) {
 		}
 	}
 }
+
+// What is done to /dev/null inside is not done to the machine's.
+func TestOwnNull(t *testing.T) {
+	if !Inside() && os.Getenv(outer) == "" {
+		t.Skip("namespaces need root")
+	}
+	var inside, scratch unix.Stat_t
+	if err := unix.Stat("/dev/null", &inside); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Stat(filepath.Join(os.Getenv("BERTH_APART_SCRATCH"), "null"), &scratch); err != nil {
+		t.Fatal(err)
+	}
+	if inside.Ino != scratch.Ino || inside.Dev != scratch.Dev {
+		t.Error("/dev/null is the machine's")
+	}
+}

@@ -15,7 +15,7 @@ import (
 // usable, starts the work and reaps whatever is left to it.
 func initProcess(o Options, scratch string) (int, error) {
 	runtime.LockOSThread() // which has the namespaces, and is the parent of the work
-	if err := furnish(); err != nil {
+	if err := furnish(scratch); err != nil {
 		return 1, err
 	}
 	if o.Groups {
@@ -42,7 +42,7 @@ func initProcess(o Options, scratch string) (int, error) {
 	}
 }
 
-func furnish() error {
+func furnish(scratch string) error {
 	step := func(what string, err error) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", what, err)
@@ -53,8 +53,21 @@ func furnish() error {
 		step("make mounts private", unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")),
 		step("mount proc", unix.Mount("proc", "/proc", "proc", 0, "")),
 		step("mount /run", unix.Mount("run", "/run", "tmpfs", 0, "mode=755")),
+		step("make /dev/null", ownNull(filepath.Join(scratch, "null"))),
 		step("bring lo up", loopbackUp()),
 	)
+}
+
+// ownNull puts a /dev/null of our own over the machine's: crun gives its stdin
+// to the payload's user, whatever it is.
+func ownNull(node string) error {
+	if err := unix.Mknod(node, unix.S_IFCHR, int(unix.Mkdev(1, 3))); err != nil {
+		return err
+	}
+	if err := unix.Chmod(node, 0o666); err != nil {
+		return err
+	}
+	return unix.Mount(node, "/dev/null", "", unix.MS_BIND, "")
 }
 
 func loopbackUp() error {
