@@ -141,13 +141,24 @@ func (e engineRuntime) Delete(ctx context.Context, id string, force bool) error 
 	return e.rt.Delete(ctx, id, force)
 }
 
-func (e engineRuntime) OOMKilled(id string) (bool, error) {
+func (e engineRuntime) OOMKilled(id string) (bool, []string, error) {
 	m, err := e.rt.Cgroup(id)
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	n, err := m.OOMKills()
-	return n > 0, err
+	if err != nil || n == 0 {
+		return false, nil, err
+	}
+	killed, err := m.Victims()
+	if err != nil { // the kernel's log may not be ours to read
+		return true, nil, nil //nolint:nilerr // that it happened is known
+	}
+	names := make([]string, len(killed))
+	for i, v := range killed {
+		names[i] = fmt.Sprintf("%s (process %d, limit of %s)", v.Name, v.Pid, v.Limit)
+	}
+	return true, names, nil
 }
 
 func (e engineRuntime) Adopt(_ context.Context, id string) (server.Proc, error) {

@@ -77,7 +77,7 @@ func (*brief) Exec(context.Context, string, *specs.Process, [3]*os.File) (Proc, 
 	return Proc{}, errors.ErrUnsupported
 }
 func (*brief) Delete(context.Context, string, bool) error { return nil }
-func (*brief) OOMKilled(string) (bool, error)             { return false, nil }
+func (*brief) OOMKilled(string) (bool, []string, error)   { return false, nil, nil }
 
 // serveHere runs a server in this process and returns its client side.
 func serveHere(t *testing.T, s *server) (*wire.Link, <-chan error) {

@@ -246,9 +246,9 @@ func (f *fake) Delete(context.Context, string, bool) error {
 	return err
 }
 
-func (f *fake) OOMKilled(string) (bool, error) {
-	_, err := os.Stat(filepath.Join(f.dir, "oom"))
-	return err == nil, nil
+func (f *fake) OOMKilled(string) (bool, []string, error) {
+	victims, err := os.ReadFile(filepath.Join(f.dir, "oom"))
+	return err == nil, strings.Fields(string(victims)), nil
 }
 
 func (f *fake) Adopt(context.Context, string) (Proc, error) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -165,11 +167,23 @@ func (s *server) await(l *life, size *wire.Size) container.ExitStatus {
 	if s.lost != "" {
 		exit.Cause, s.lost = s.lost, ""
 	}
-	if oom, err := s.rt.OOMKilled(s.cfg.ID); err == nil && oom {
+	if oom, victims, err := s.rt.OOMKilled(s.cfg.ID); err == nil && oom {
 		exit.OOMKilled = true
-		exit.Cause = join(exit.Cause, "the memory limit was reached and the kernel killed a process")
+		exit.Cause = join(exit.Cause, "the memory limit was reached and the kernel killed "+named(victims))
 	}
 	return exit
+}
+
+// named lists victims, at most a few: a fork bomb has many.
+func named(victims []string) string {
+	const most = 5
+	switch n := len(victims); {
+	case n == 0:
+		return "a process"
+	case n > most:
+		return strings.Join(victims[:most], ", ") + " and " + strconv.Itoa(n-most) + " more"
+	}
+	return strings.Join(victims, ", ")
 }
 
 // clear removes the container and takes its last output. It returns after

@@ -197,13 +197,15 @@ func TestRunUnusedMonitorEnds(t *testing.T) {
 }
 
 func TestRunOOM(t *testing.T) {
-	b := newBox(t, nil, "/bin/sh", "-c", "kill -9 $$")
-	if err := os.WriteFile(filepath.Join(b.dir, "oom"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	exit, err := b.start(monitor.AttachOptions{}).Wait(soon(t))
-	if err != nil || !exit.OOMKilled || exit.Code != 137 || !strings.Contains(exit.Cause, "memory") {
-		t.Errorf("wait: %+v, %v", exit, err)
+	for victims, want := range map[string]string{"": "the kernel killed a process", "a b": "the kernel killed a, b", "a b c d e f g": "killed a, b, c, d, e and 2 more"} {
+		b := newBox(t, nil, "/bin/sh", "-c", "kill -9 $$")
+		if err := os.WriteFile(filepath.Join(b.dir, "oom"), []byte(victims), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		exit, err := b.start(monitor.AttachOptions{}).Wait(soon(t))
+		if err != nil || !exit.OOMKilled || exit.Code != 137 || !strings.HasSuffix(exit.Cause, want) {
+			t.Errorf("wait: %+v, %v; want %q", exit, err, want)
+		}
 	}
 }
 

@@ -23,8 +23,9 @@ type Runtime interface {
 	// Delete removes what Create made; with force it kills what still runs.
 	Delete(ctx context.Context, id string, force bool) error
 	// OOMKilled reports whether the kernel killed a process of the container
-	// for memory. Asked after the end and before Delete.
-	OOMKilled(id string) (bool, error)
+	// for memory, and as far as its log still tells, which. Asked after the end
+	// and before Delete.
+	OOMKilled(id string) (killed bool, victims []string, err error)
 	// Adopt finds the process of a container made by another monitor.
 	Adopt(ctx context.Context, id string) (Proc, error)
 }
