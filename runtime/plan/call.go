@@ -111,6 +111,7 @@ func quoted(s string) Arg             { return Arg{Kind: Bytes, S: s, Form: Quot
 func blob(b []byte, show string) Arg {
 	return Arg{Kind: Bytes, S: string(b), More: &More{Show: show}}
 }
+
 func shared(at *[16]byte, show string) Arg {
 	a := blob(at[:], show)
 	a.More.Shared = at
