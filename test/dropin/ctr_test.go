@@ -65,9 +65,10 @@ func TestCtrTask(t *testing.T) {
 	e.want(0, "in\n", "task", "exec", "--exec-id", "e1", "task", "echo", "in")
 	e.want(3, "", "task", "exec", "--exec-id", "e2", "task", "sh", "-c", "exit 3")
 	e.want(1, "executable file not found", "task", "exec", "--exec-id", "e3", "task", "nope")
-	p := fixture.Pty(t, e.command("task", "exec", "-t", "--exec-id", "e4", "task", "sh", "-c", "until stty size | grep 24; do :; done; tty"))
+	p := fixture.Pty(t, e.command("task", "exec", "-t", "--exec-id", "e4", "task", "sh", "-c", "until stty size | grep 24; do :; done; tty; read a"))
 	p.Expect("24 80")
 	p.Expect("/dev/pts/0")
+	p.Send("\n") // ctr may lose what a process says that is gone at once
 	p.Wait()
 	e.want(0, "PID", "task", "ps", "task")
 	e.want(0, "", "task", "pause", "task")
