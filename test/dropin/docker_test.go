@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/berth-engine/berth/test/fixture"
 )
@@ -79,8 +80,17 @@ func TestDockerTerminal(t *testing.T) {
 	p.Expect("/dev/pts/0")
 	p.Expect("24 80")
 	p.Expect("/ # ")
-	p.Resize(30, 100)
-	e.until("30 100", "exec", "tty", "sh", "-c", "stty size </dev/pts/0")
+	resized := func() bool { // docker listens for SIGWINCH only after it has given the first size
+		p.Resize(25, 90)
+		p.Resize(30, 100)
+		out, _ := e.run("exec", "tty", "sh", "-c", "stty size </dev/pts/0")
+		return strings.Contains(out, "30 100")
+	}
+	for end := time.Now().Add(20 * time.Second); !resized(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the container's terminal does not follow docker's")
+		}
+	}
 	q := fixture.Pty(t, e.command("exec", "-it", "tty", "sh", "-c", "tty; until stty size | grep 24; do :; done; read a; echo got $a"))
 	q.Expect("/dev/pts/1")
 	q.Expect("24 80")
