@@ -106,8 +106,11 @@ func (a *agent) serve(fd int) {
 		if _, err := unix.Poll(p, -1); errors.Is(err, unix.EINTR) {
 			continue
 		}
-		if p[0].Revents&unix.POLLIN == 0 { // the last process with the filter is gone
+		if p[0].Revents&unix.POLLHUP != 0 { // the last process with the filter is gone
 			return
+		}
+		if p[0].Revents&unix.POLLIN == 0 { // POLLERR: a signal came while the kernel waited for the filter's lock
+			continue
 		}
 		var n notification
 		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlReceive, uintptr(unsafe.Pointer(&n))); errno != 0 {
@@ -121,7 +124,11 @@ func (a *agent) serve(fd int) {
 		if n.nr == unix.SYS_MKDIRAT || runtime.GOARCH == "amd64" && n.nr == oldMkdir {
 			r = answer{id: n.id, errno: -int32(unix.ENOTBLK)}
 		}
-		unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r)))
+		for {
+			if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), ioctlSend, uintptr(unsafe.Pointer(&r))); errno != unix.EINTR {
+				break
+			}
+		}
 	}
 }
 
