@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-engine/berth/image/blob"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 )
 
 // Bounds of foreign documents.
@@ -155,33 +156,13 @@ func parseConfig(body []byte, layers int) (ocispec.Image, error) {
 // decode is json.Unmarshal for foreign bytes: bounded in depth, and no more
 // text after the value.
 func decode(what string, body []byte, v any) error {
-	if depth(body) > maxDepth {
+	if jsontext.Depth(body) > maxDepth {
 		return fault.New(fault.TooLarge, "%s is nested deeper than %d", what, maxDepth)
 	}
 	if err := json.Unmarshal(body, v); err != nil {
 		return fault.New(fault.Invalid, "%s is not valid JSON: %w", what, err)
 	}
 	return nil
-}
-
-// depth counts how deep brackets nest, outside strings.
-func depth(body []byte) int {
-	deepest, now, quoted := 0, 0, false
-	for i := 0; i < len(body); i++ {
-		switch c := body[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			now++
-			deepest = max(deepest, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return deepest
 }
 
 // clean makes foreign text fit for a terminal.

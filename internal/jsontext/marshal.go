@@ -186,8 +186,7 @@ func Unmarshal(data []byte, v any) error {
 // into reads the value that comes next into v.
 func (r *Reader) into(v reflect.Value) {
 	if v.Kind() == reflect.Pointer {
-		if r.next() == 'n' {
-			r.bad = r.bad || !r.word("null")
+		if r.null() {
 			return
 		}
 		v.Set(reflect.New(v.Type().Elem()))
@@ -264,8 +263,7 @@ func fieldOf(v reflect.Value, key string) reflect.Value {
 }
 
 func (r *Reader) intoSlice(v reflect.Value) {
-	if r.next() == 'n' {
-		r.bad = r.bad || !r.word("null")
+	if r.null() {
 		return
 	}
 	if v.Type().Elem().Kind() == reflect.Uint8 { // base64
@@ -290,8 +288,7 @@ func (r *Reader) intoMap(v reflect.Value) {
 		r.bad = true
 		return
 	}
-	if r.next() == 'n' {
-		r.bad = r.bad || !r.word("null")
+	if r.null() {
 		return
 	}
 	table := reflect.MakeMap(t)

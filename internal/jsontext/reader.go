@@ -78,6 +78,15 @@ func (r *Reader) word(s string) bool {
 	return ok
 }
 
+// null skips null, if it comes next.
+func (r *Reader) null() bool {
+	if r.next() != 'n' {
+		return false
+	}
+	r.bad = r.bad || !r.word("null")
+	return true
+}
+
 // Object gives the keys of an object, whose values the loop must read. Keys
 // with null are left out, which is what they mean. A key that comes twice, be
 // it in another case, is not for this reader: encoding/json merges the two.
@@ -85,21 +94,13 @@ func (r *Reader) Object() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		var room [24]string
 		seen := room[:0]
-		r.want('{')
-		for more := !r.take('}'); more && !r.bad; {
-			key := r.Text()
-			r.want(':')
+		for key := range r.pairs() {
 			if contains(seen, key) {
 				r.bad = true
 			}
 			seen = append(seen, key)
-			if r.next() == 'n' {
-				r.bad = r.bad || !r.word("null")
-			} else if r.bad || !yield(key) {
+			if !r.null() && (r.bad || !yield(key)) {
 				return
-			}
-			if more = r.take(','); !more {
-				r.want('}')
 			}
 		}
 	}

@@ -25,7 +25,7 @@ internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.
 $stones = internal/fault internal/cleanup internal/disk internal/jsontext internal/mount internal/kernel internal/under internal/merged
-runtime/seccomp: internal/fault $spec
+runtime/seccomp: internal/fault internal/jsontext $spec
 runtime/cgroup/systemd: internal/fault $sys
 runtime/cgroup:  $stones $spec $sys runtime/cgroup/systemd
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup

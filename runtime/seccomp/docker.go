@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 	"github.com/opencontainers/runtime-spec/specs-go"
 )
 
@@ -104,7 +105,7 @@ func decode(text []byte) (*dockerProfile, error) {
 	if len(text) > maxProfile {
 		return nil, fault.New(fault.TooLarge, "the profile has %d bytes, at most %d are read", len(text), maxProfile)
 	}
-	if depth(text) > maxDepth {
+	if jsontext.Depth(text) > maxDepth {
 		return nil, fault.New(fault.TooLarge, "the profile is nested more than %d deep", maxDepth)
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
@@ -117,26 +118,6 @@ func decode(text []byte) (*dockerProfile, error) {
 		return nil, fault.New(fault.Invalid, "there is more after the profile's last brace")
 	}
 	return d, nil
-}
-
-// depth returns how deep brackets nest in a JSON text.
-func depth(text []byte) int {
-	now, most, quoted := 0, 0, false
-	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			now++
-			most = max(most, now)
-		case c == '}' || c == ']':
-			now--
-		}
-	}
-	return most
 }
 
 // profile returns the OCI form with all rules, before the filters are asked.
