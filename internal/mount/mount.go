@@ -1,5 +1,5 @@
 // Package mount has the value that rooms use to speak of mounts, the table of
-// mount options, and a reader of mountinfo.
+// mount options, and what mountinfo does to paths.
 //
 // A Mount is a wish: nothing here calls mount(2). Drivers of copy-on-write
 // trees return Mounts, bundles carry them, plan turns them into steps.

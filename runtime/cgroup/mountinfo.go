@@ -2,6 +2,8 @@ package cgroup
 
 import (
 	"strings"
+
+	"github.com/berth-engine/berth/internal/mount"
 )
 
 // membership is a line of /proc/self/cgroup: "4:cpu,cpuacct:/a/b".
@@ -63,8 +65,8 @@ func parseMounts(text string) []cgroupMount {
 		}
 		m := cgroupMount{
 			unified: unified,
-			root:    unescape(front[3]),
-			point:   unescape(front[4]),
+			root:    mount.Unescape(front[3]),
+			point:   mount.Unescape(front[4]),
 			options: strings.Split(back[len(back)-1], ","),
 		}
 		m.readOnly = strings.HasPrefix(front[5]+",", "ro,") || m.options[0] == "ro"
@@ -81,23 +83,3 @@ func parseMounts(text string) []cgroupMount {
 	}
 	return out
 }
-
-// unescape undoes the octal escapes that mountinfo uses for space, tab,
-// newline and backslash.
-func unescape(s string) string {
-	if !strings.Contains(s, `\`) {
-		return s
-	}
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == '\\' && i+3 < len(s) && octal(s[i+1]) && octal(s[i+2]) && octal(s[i+3]) && s[i+1] < '4' {
-			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | s[i+3] - '0')
-			i += 3
-			continue
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String()
-}
-
-func octal(c byte) bool { return c >= '0' && c <= '7' }

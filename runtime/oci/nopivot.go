@@ -3,13 +3,13 @@ package oci
 import (
 	"os"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
@@ -56,7 +56,7 @@ func mountPointOf(mountinfo, file string) (string, error) {
 		if len(f) < 5 {
 			return "", fault.New(fault.Damaged, "mountinfo: %q", line)
 		}
-		at := unescape(f[4])
+		at := mount.Unescape(f[4])
 		if len(at) > len(best) && (at == "/" || at == file || strings.HasPrefix(file, at+"/")) {
 			best = at
 		}
@@ -77,29 +77,12 @@ func bareMounts(mountinfo, root string) ([]string, error) {
 		if !ok || len(f) < 5 || len(fs) < 1 {
 			return nil, fault.New(fault.Damaged, "mountinfo: %q", line)
 		}
-		if at := unescape(f[4]); (fs[0] == "proc" || fs[0] == "sysfs") && at != root && !strings.HasPrefix(at, root+"/") {
+		if at := mount.Unescape(f[4]); (fs[0] == "proc" || fs[0] == "sysfs") && at != root && !strings.HasPrefix(at, root+"/") {
 			bare = append(bare, at)
 		}
 	}
 	slices.Reverse(bare)
 	return bare, nil
-}
-
-// unescape undoes the \ooo of mountinfo.
-func unescape(s string) string {
-	var b strings.Builder
-	for len(s) > 0 {
-		if s[0] == '\\' && len(s) >= 4 {
-			if n, err := strconv.ParseUint(s[1:4], 8, 8); err == nil {
-				b.WriteByte(byte(n))
-				s = s[4:]
-				continue
-			}
-		}
-		b.WriteByte(s[0])
-		s = s[1:]
-	}
-	return b.String()
 }
 
 // ourNamespaces are those to be joined by path that we are in ourselves. The
