@@ -1,19 +1,18 @@
 package main
 
 import (
-	"slices"
-
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/mount"
 )
 
 // addFeatures fills in what this kernel has a part in, and the longer lists;
 // see features-linux.md.
 func addFeatures(f *features.Features) {
 	yes, no := true, false
-	f.MountOptions = mountOptions()
+	f.MountOptions = mount.Options()
 	l := f.Linux
 	caps := container.Capabilities()
 	l.Capabilities = caps[:min(len(caps), int(kernel.LastCap())+1)]
@@ -25,22 +24,4 @@ func addFeatures(f *features.Features) {
 	}
 	l.MountExtensions = &features.MountExtensions{IDMap: &features.IDMap{Enabled: &yes}}
 	l.NetDevices = &features.NetDevices{Enabled: &yes}
-}
-
-// mountOptions are all words that internal/mount knows, sorted. Others are data
-// for the file system.
-func mountOptions() []string {
-	words := []string{
-		"async", "bind", "defaults", "dirsync", "idmap", "iversion", "lazytime", "loud", "mand", "noiversion",
-		"nolazytime", "nomand", "rbind", "remount", "ridmap", "silent", "sync", "tmpcopyup",
-	}
-	for _, w := range []string{
-		"atime", "dev", "diratime", "exec", "noatime", "nodev", "nodiratime", "noexec", "norelatime", "nostrictatime",
-		"nosuid", "nosymfollow", "private", "relatime", "ro", "rw", "shared", "slave", "strictatime", "suid", "symfollow",
-		"unbindable",
-	} {
-		words = append(words, w, "r"+w)
-	}
-	slices.Sort(words)
-	return words
 }

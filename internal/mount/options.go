@@ -1,6 +1,7 @@
 package mount
 
 import (
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -87,6 +88,24 @@ func ParseFlags(options []string) Flags {
 		f.add(o)
 	}
 	return f
+}
+
+// Options are all words that ParseFlags knows, sorted. Others are data for the
+// file system.
+func Options() []string {
+	words := []string{
+		"async", "bind", "defaults", "dirsync", "idmap", "iversion", "lazytime", "loud", "mand", "noiversion",
+		"nolazytime", "nomand", "rbind", "remount", "ridmap", "silent", "sync", "tmpcopyup",
+	}
+	for _, w := range []string{
+		"atime", "dev", "diratime", "exec", "noatime", "nodev", "nodiratime", "noexec", "norelatime", "nostrictatime",
+		"nosuid", "nosymfollow", "private", "relatime", "ro", "rw", "shared", "slave", "strictatime", "suid", "symfollow",
+		"unbindable",
+	} {
+		words = append(words, w, "r"+w)
+	}
+	slices.Sort(words)
+	return words
 }
 
 func (f *Flags) add(o string) {
