@@ -2,7 +2,6 @@ package oci
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -13,7 +12,7 @@ import (
 // ownCaps are our capabilities for a container of s: where there is a user
 // namespace the child gets all of them in it, which is 0 here.
 func ownCaps(s *specs.Spec) uint64 {
-	if s.Linux != nil && slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace }) {
+	if s.Linux != nil && hasUserns(s) {
 		return 0
 	}
 	return kernel.Caps()

@@ -85,9 +85,11 @@ func (r *Runtime) exec(ctx context.Context, req *ExecRequest, s *State, spec *sp
 	if len(req.args) > 0 {
 		pl.SetArgs(req.args)
 	}
-	if uid, known := uidSeenFrom(s.Pid, req.Process.User.UID); known && !req.Process.Terminal {
-		if err := giveStdio(req.Stdio, uid); err != nil {
-			return nil, err
+	if !req.Process.Terminal {
+		if uid, err := machineID(s.Pid, "uid", req.Process.User.UID); err == nil {
+			if err := giveStdio(req.Stdio, uid); err != nil {
+				return nil, err
+			}
 		}
 	}
 	var proc Process

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -124,12 +123,6 @@ func takeConsole(child *launch.Process, size *specs.Box) (*os.File, error) {
 		}
 	}
 	return master, nil
-}
-
-// makesUserns says whether the container gets a user namespace that is new:
-// one that is joined has its maps.
-func makesUserns(s *specs.Spec) bool {
-	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace && n.Path == "" })
 }
 
 // writeMaps writes the child's user and group id maps and clock offsets.

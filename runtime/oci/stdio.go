@@ -3,8 +3,6 @@ package oci
 import (
 	"errors"
 	"os"
-	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -49,37 +47,12 @@ func mayKeepOwner(err error) bool {
 // hostUID is the machine's number of a container's user; false where its map
 // is not known or has none.
 func hostUID(s *specs.Spec, uid uint32) (uint32, bool) {
-	inside := false
-	for _, n := range s.Linux.Namespaces {
-		inside = inside || n.Type == specs.UserNamespace
-	}
-	if !inside {
+	if !hasUserns(s) {
 		return uid, true
 	}
 	for _, m := range s.Linux.UIDMappings {
 		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
 			return m.HostID + uid - m.ContainerID, true
-		}
-	}
-	return 0, false
-}
-
-// uidSeenFrom is the machine's number of a user of a running process's user namespace.
-func uidSeenFrom(pid int, uid uint32) (uint32, bool) {
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/uid_map")
-	if err != nil {
-		return 0, false
-	}
-	for line := range strings.Lines(string(data)) {
-		var n [3]uint64
-		f := strings.Fields(line)
-		for i := range n {
-			if len(f) == 3 {
-				n[i], _ = strconv.ParseUint(f[i], 10, 32)
-			}
-		}
-		if u := uint64(uid); u >= n[0] && u-n[0] < n[2] {
-			return uint32(n[1] + u - n[0]), true
 		}
 	}
 	return 0, false

@@ -5,8 +5,6 @@ import (
 	"os"
 	"path"
 	"runtime"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -176,26 +174,13 @@ func fillMount(child *launch.Process) error {
 type fsOwner struct{ uid, gid int }
 
 // mappedRoot are the machine's ids of root in a process's user namespace.
-func mappedRoot(pid int) (o fsOwner, err error) {
-	dir := "/proc/" + strconv.Itoa(pid) + "/"
-	if o.uid, err = mapOfRoot(dir + "uid_map"); err != nil {
-		return o, err
-	}
-	o.gid, err = mapOfRoot(dir + "gid_map")
-	return o, err
-}
-
-func mapOfRoot(file string) (int, error) {
-	data, err := os.ReadFile(file)
+func mappedRoot(pid int) (fsOwner, error) {
+	uid, err := machineID(pid, "uid", 0)
 	if err != nil {
-		return 0, err
+		return fsOwner{}, err
 	}
-	for line := range strings.Lines(string(data)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "0" {
-			return strconv.Atoi(f[1])
-		}
-	}
-	return 0, fault.New(fault.Invalid, "%s: root is not mapped", file)
+	gid, err := machineID(pid, "gid", 0)
+	return fsOwner{int(uid), int(gid)}, err
 }
 
 // do runs make as the owner. The ids are the thread's.
