@@ -4,9 +4,8 @@ import (
 	"os/exec"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // Checkpoint and restore have runc's flags, so that a caller learns from the
@@ -66,17 +65,9 @@ func criu(verb string) error {
 	}
 	out, err := exec.Command(exe, "check").CombinedOutput()
 	if err != nil {
-		return fault.New(fault.Unsupported, "%s: criu does not work on kernel %s: %s", verb, kernelRelease(), lastLine(string(out), err))
+		return fault.New(fault.Unsupported, "%s: criu does not work on kernel %s: %s", verb, kernel.Release(), lastLine(string(out), err))
 	}
 	return fault.New(fault.Unsupported, "%s: berth-oci does not drive criu in this version", verb)
-}
-
-func kernelRelease() string {
-	var u unix.Utsname
-	if unix.Uname(&u) != nil {
-		return "unknown"
-	}
-	return unix.ByteSliceToString(u.Release[:])
 }
 
 func lastLine(text string, err error) string {

@@ -65,14 +65,19 @@ func SeccompFlags(bits uint32) bool {
 	return e == unix.EFAULT
 }
 
+// Release is the kernel's, as uname -r prints it.
+func Release() string {
+	var u unix.Utsname
+	if err := unix.Uname(&u); err != nil {
+		return ""
+	}
+	return unix.ByteSliceToString(u.Release[:])
+}
+
 // Version is the kernel's release as two numbers: 6.12 is {6, 12}. It is for
 // profiles that name a version; features are probed.
 func Version() [2]int {
-	var u unix.Utsname
-	if err := unix.Uname(&u); err != nil {
-		return [2]int{}
-	}
-	major, rest, _ := strings.Cut(unix.ByteSliceToString(u.Release[:]), ".")
+	major, rest, _ := strings.Cut(Release(), ".")
 	minor, _, _ := strings.Cut(rest, ".")
 	end := strings.IndexFunc(minor, func(r rune) bool { return r < '0' || r > '9' })
 	if end >= 0 {

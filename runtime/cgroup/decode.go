@@ -72,6 +72,12 @@ func parseDeviceList(text string) ([]Rule, error) {
 
 func denyAll() Rule { return Rule{Type: 'a', Major: -1, Minor: -1, Access: allAccess} }
 
+func allowAll() Rule {
+	r := denyAll()
+	r.Allow = true
+	return r
+}
+
 // programs reads the filters of a unified directory back from the kernel, as
 // its verifier has rewritten them.
 func (g *group) programs(t *tree) ([][]insn, error) {
@@ -108,7 +114,7 @@ func (g *group) programs(t *tree) ([][]insn, error) {
 // does anything else with them, decode refuses.
 func decode(progs [][]insn) ([]Rule, error) {
 	if len(progs) == 0 {
-		return []Rule{{Allow: true, Type: 'a', Major: -1, Minor: -1, Access: allAccess}}, nil
+		return []Rule{allowAll()}, nil
 	}
 	known := [2]map[uint32]bool{{}, {}}
 	for {
@@ -179,7 +185,7 @@ func (q *questions) rules() ([]Rule, error) {
 		}
 	}
 	if everything && len(rules) == 3 {
-		return []Rule{{Allow: true, Type: 'a', Major: -1, Minor: -1, Access: allAccess}}, nil
+		return []Rule{allowAll()}, nil
 	}
 	return rules, nil
 }

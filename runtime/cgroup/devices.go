@@ -66,7 +66,7 @@ func (r Rule) String() string {
 // the specification lists, in its order, then the devices every container
 // has. Later rules win. No list means the default list, never everything.
 func DeviceRules(list []specs.LinuxDeviceCgroup) ([]Rule, error) {
-	rules := []Rule{{Type: 'a', Major: -1, Minor: -1, Access: allAccess}}
+	rules := []Rule{denyAll()}
 	for i := range list {
 		r, err := parseRule(&list[i])
 		if err != nil {

@@ -29,8 +29,8 @@ type unit struct {
 	hold *holder // from the scope's making until its first process
 }
 
-// unitMark is the attribute of a scope's directory that says that it is a
-// unit, and whose: "system" or "user". Users may set the second kind.
+// unitMarks are the attributes of a scope's directory, one of which says that
+// it is a unit, and whose: "system" or "user". Users may set the second kind.
 var unitMarks = [...]string{"trusted.berth.unit", "user.berth.unit"}
 
 // Scope returns the group that systemd makes as scope PREFIX-NAME.scope in a

@@ -1,8 +1,10 @@
 package oci
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"os"
 	"runtime"
 	"slices"
@@ -38,25 +40,13 @@ func moveDevices(pid int, l *specs.Linux) error {
 		return err
 	}
 	defer theirs.close()
-	for _, name := range deviceNames(l) {
-		to := l.NetDevices[name].Name
-		if to == "" {
-			to = name
-		}
+	for _, name := range slices.Sorted(maps.Keys(l.NetDevices)) {
+		to := cmp.Or(l.NetDevices[name].Name, name)
 		if err := moveDevice(ours, theirs, int(ns.Fd()), name, to); err != nil {
 			return fault.New(fault.Invalid, "linux.netDevices[%q]: move to the container as %s: %w", name, to, err)
 		}
 	}
 	return nil
-}
-
-func deviceNames(l *specs.Linux) []string {
-	names := make([]string, 0, len(l.NetDevices))
-	for name := range l.NetDevices {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 func netnsOf(pid int, l *specs.Linux) string {

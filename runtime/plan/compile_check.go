@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"strconv"
 	"strings"
 
@@ -170,10 +171,7 @@ func (c *compiler) checkNetDevices() error {
 	taken := map[string]string{}
 	for name, d := range devices {
 		at := "linux.netDevices[" + strconv.Quote(name) + "]"
-		to := d.Name
-		if to == "" {
-			to = name
-		}
+		to := cmp.Or(d.Name, name)
 		switch other, twice := taken[to]; {
 		case !validDevice(name):
 			return fault.New(fault.Invalid, "%s: not a name of a network device", at)

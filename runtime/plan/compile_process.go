@@ -144,10 +144,7 @@ func (c *compiler) phasePivot() error {
 	}
 	if p := c.spec.Linux.RootfsPropagation; p != "" {
 		f := mount.ParseFlags([]string{p})
-		flags := f.Propagation
-		if flags == 0 {
-			return fault.New(fault.Invalid, "linux.rootfsPropagation: unknown value %q", p)
-		}
+		flags := f.Propagation // phaseRootfs refuses what is none
 		if f.PropagationRec {
 			flags |= unix.MS_REC
 		}

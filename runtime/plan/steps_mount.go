@@ -71,10 +71,10 @@ func (s Mount) Calls() []Call {
 }
 
 // target appends what opens the place of the mount in slot Target, and fills
-// the mount from it if that is asked for. Without links on the way that needs nobody: what is
-// missing is made, directories 0755. A link may lead to where nothing may be
-// mounted, or to nothing: then the parent makes the target, and looks at what
-// the child has opened.
+// the mount from it if that is asked for. Without links on the way that needs
+// nobody: what is missing is made, directories 0755. A link may lead to where
+// nothing may be mounted, or to nothing: then the parent makes the target, and
+// looks at what the child has opened.
 func (s Mount) target(cs []Call) []Call {
 	var fill []Call
 	if s.Fills() {
@@ -93,9 +93,9 @@ func (s Mount) target(cs []Call) []Call {
 	return append(append(cs, links...), fill...)
 }
 
-// createPlain appends what makes a target that is missing, on a way without links, and
-// opens it; then it skips the next calls. With a link on the way it falls
-// through to them.
+// createPlain appends what makes a target that is missing, on a way without
+// links, and opens it; then it skips the next calls. With a link on the way it
+// falls through to them.
 func createPlain(cs []Call, rel string, isDir bool, skip int) []Call {
 	parent, last := Root, rel
 	for at := 0; strings.Contains(last, "/"); {

@@ -238,8 +238,8 @@ func permits(ret uint32) bool {
 }
 
 // flagBits translates the flags. One that goes with a listener is dropped where
-// there is none: the kernel would refuse it. No list at all means SPEC_ALLOW: else the
-// kernel slows every container down by a Spectre mitigation.
+// there is none: the kernel would refuse it. No list at all means SPEC_ALLOW:
+// else the kernel slows every container down by a Spectre mitigation.
 func flagBits(list []specs.LinuxSeccompFlag, notify bool, at spot) (uint32, error) {
 	bits := uint32(0)
 	if list == nil {
