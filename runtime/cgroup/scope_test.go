@@ -160,6 +160,20 @@ func TestDeviceProperties(t *testing.T) {
 	}
 }
 
+// scopeIn is a scope of this process's own; nothing is made yet.
+func scopeIn(t *testing.T, slice string) *group {
+	t.Helper()
+	l, err := Detect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.Scope(slice+":t:"+fmt.Sprint(os.Getpid()), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.(*group)
+}
+
 // newScope is newGroup for a scope of the real systemd.
 func newScope(t *testing.T) *group {
 	t.Helper()
@@ -169,15 +183,7 @@ func newScope(t *testing.T) *group {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	l, err := Detect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := m.(*group)
+	g := scopeIn(t, "berthtest-a.slice")
 	t.Cleanup(func() {
 		_ = g.Kill()
 		if err := g.Remove(fresh()); err != nil {
@@ -403,15 +409,7 @@ func TestScopeByUser(t *testing.T) {
 	if !systemd.Running() || os.Getuid() == 0 || os.Getenv("XDG_RUNTIME_DIR") == "" {
 		t.Skip("needs a user with a service manager of his own; TestScopeOfUser makes one")
 	}
-	l, err := Detect()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m, err := l.Scope(":t:"+fmt.Sprint(os.Getpid()), "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	g := m.(*group)
+	g := scopeIn(t, "")
 	t.Cleanup(func() { _ = g.Kill(); _ = g.Remove(fresh()) })
 	create(t, g, &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(10))}, Memory: &specs.LinuxMemory{Limit: ptr(int64(64 << 20))}})
 	if got := mustRead(t, g.trees[0].path, "pids.max"); got != "10" {

@@ -21,32 +21,48 @@ func Group(scratch string) string {
 // ownGroups makes a group of that name in every hierarchy, enters it and shows
 // it as the root.
 func ownGroups(name string) error {
-	var dirs []string
 	tops, err := hierarchies()
 	if err != nil {
 		return err
 	}
+	if err := makeGroups(tops, name); err != nil {
+		return err
+	}
+	for _, top := range tops {
+		if err := enter(top + name); err != nil {
+			return err
+		}
+	}
+	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	for _, top := range tops {
+		if err := unix.Mount(top+name, top, "", unix.MS_BIND, ""); err != nil {
+			return os.NewSyscallError("mount", err)
+		}
+		if err := leaveRoot(top); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// MakeGroup makes a group, as Group names it, in every hierarchy. Run removes it.
+func MakeGroup(name string) error {
+	tops, err := hierarchies()
+	if err != nil {
+		return err
+	}
+	return makeGroups(tops, name)
+}
+
+func makeGroups(tops []string, name string) error {
 	for _, top := range tops {
 		dir := top + name
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			return err
 		}
 		if err := inheritCpuset(top, dir); err != nil {
-			return err
-		}
-		if err := enter(dir); err != nil {
-			return err
-		}
-		dirs = append(dirs, dir)
-	}
-	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return os.NewSyscallError("unshare", err)
-	}
-	for i, top := range tops {
-		if err := unix.Mount(dirs[i], top, "", unix.MS_BIND, ""); err != nil {
-			return os.NewSyscallError("mount", err)
-		}
-		if err := leaveRoot(top); err != nil {
 			return err
 		}
 	}

@@ -69,7 +69,19 @@ func (c contender) once(turn int) (took time.Duration, err error) {
 	return took, nil
 }
 
-func median(d []time.Duration) time.Duration {
+// first does something in the first turn only.
+func first(do func() error) func(turn int) error {
+	done := false
+	return func(int) error {
+		if done {
+			return nil
+		}
+		done = true
+		return do()
+	}
+}
+
+func median[N ~int | ~int64](d []N) N {
 	if len(d) == 0 {
 		return 0
 	}

@@ -120,16 +120,9 @@ func (b *bench) inContainer(row, verb string, args ...string) ([]contender, map[
 		bundles[name] = dir
 	}
 	cs, absent := present(b.runtimes(func(name string, runtime command) contender {
-		up := false
 		return contender{
-			before: func(int) error {
-				if up {
-					return nil
-				}
-				up = true
-				return runtime.with("run", "-d", "-b", bundles[name], row).run()
-			},
-			run: func(int) error { return runtime.with(verb, row).with(args...).run() },
+			before: first(runtime.with("run", "-d", "-b", bundles[name], row).run),
+			run:    func(int) error { return runtime.with(verb, row).with(args...).run() },
 		}
 	}))
 	return cs, absent, nil

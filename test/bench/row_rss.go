@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -37,10 +36,10 @@ func measureRSS(b *bench) ([]result, error) {
 		}}
 	}))
 	interleave(rssTurns, cs, absent)
-	mine := middle(peak["berth-oci"])
+	mine := median(peak["berth-oci"])
 	var out []result
 	for _, peer := range []string{"crun", "runc"} {
-		his := middle(peak[peer])
+		his := median(peak[peer])
 		r := result{goal: "(for comparison)", note: absent["berth-oci"]}
 		if r.note == "" {
 			r.note = absent[peer]
@@ -83,13 +82,6 @@ func peakOfRun(run command, pidFile string) (kib int, err error) {
 		err = errors.Join(err, werr)
 	}
 	return kib, err
-}
-
-func middle(n []int) int {
-	if len(n) == 0 {
-		return 0
-	}
-	return slices.Sorted(slices.Values(n))[len(n)/2]
 }
 
 func showKiB(n int) string { return fmt.Sprintf("%.2f MiB", float64(n)/1024) }

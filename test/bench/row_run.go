@@ -19,16 +19,9 @@ func measureExec(b *bench) ([]result, error) {
 	const name = "bench-exec"
 	started := func(run command, engine command) func() contender {
 		return func() contender {
-			up := false
 			return contender{
-				before: func(int) error {
-					if up {
-						return nil
-					}
-					up = true
-					return run.with("-d", "--name", name, image, "sleep", "3600").run()
-				},
-				run: func(int) error { return engine.with("exec", name, "true").run() },
+				before: first(run.with("-d", "--name", name, image, "sleep", "3600").run),
+				run:    func(int) error { return engine.with("exec", name, "true").run() },
 			}
 		}
 	}

@@ -40,35 +40,9 @@ func newBench(o options) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b, errors.Join(apart.HideControllers(o.Dir), b.makeGroups())
-}
-
-// makeGroups makes the parent of all groups in every hierarchy, so that nobody
-// makes and removes it in each turn. Who started the bench removes it.
-func (b *bench) makeGroups() error {
-	tops := []string{"/sys/fs/cgroup"}
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil {
-		if tops, err = filepath.Glob("/sys/fs/cgroup/*/cgroup.procs"); err != nil {
-			return err
-		}
-		for i, t := range tops {
-			tops[i] = filepath.Dir(t)
-		}
-	}
-	for _, top := range tops {
-		if err := os.MkdirAll(top+b.group, 0o755); err != nil {
-			return err
-		}
-		// A new group of cpuset is empty and takes nobody. Elsewhere there are no such files.
-		for _, name := range []string{"/cpuset.cpus", "/cpuset.mems"} {
-			if text, err := os.ReadFile(top + name); err == nil {
-				if err := os.WriteFile(top+b.group+name, text, 0o644); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
+	// The parent of all groups is there before, so that nobody makes and removes
+	// it in each turn.
+	return b, errors.Join(apart.HideControllers(o.Dir), apart.MakeGroup(b.group))
 }
 
 func makeRootfs(dir string) error {

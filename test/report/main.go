@@ -17,15 +17,11 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
-)
 
-// event is a line of go test -json; see `go doc test2json`.
-type event struct {
-	Action, Package, Test, Output string
-}
+	"github.com/berth-engine/berth/test/gotest"
+)
 
 func main() {
 	code, err := run(os.Args[1:], os.Stdout)
@@ -76,7 +72,7 @@ func (r *report) read(in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var e event
+		var e gotest.Event
 		if json.Unmarshal(lines.Bytes(), &e) != nil {
 			fmt.Fprintln(r.w, lines.Text()) // not an event: go test speaks itself
 			continue
@@ -86,7 +82,7 @@ func (r *report) read(in io.Reader) error {
 	return lines.Err()
 }
 
-func (r *report) take(e event) {
+func (r *report) take(e gotest.Event) {
 	key := e.Package + " " + e.Test
 	switch e.Action {
 	case "build-output":
@@ -107,23 +103,10 @@ func (r *report) take(e event) {
 		case "fail":
 			fmt.Fprint(r.w, strings.Join(r.output[key], ""))
 		case "skip":
-			r.skipped[reason(r.output[key])]++
+			r.skipped[gotest.Reason(r.output[key])]++
 		}
 		delete(r.output, key)
 	}
-}
-
-// place is what testing writes before a message: file_test.go:12:
-var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
-
-// reason is what a test said when it skipped itself.
-func reason(output []string) string {
-	for _, line := range slices.Backward(output) {
-		if at := place.FindString(line); at != "" {
-			return strings.TrimSpace(line[len(at):])
-		}
-	}
-	return "no reason given"
 }
 
 func (r *report) end() {

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/berth-engine/berth/test/gotest"
 )
 
 // outline is a result and those below it, a line each.
@@ -42,7 +44,7 @@ TestC  the machine stops here
 	if got := r.find("TestA/three"); got != nil {
 		t.Errorf("found what did not run: %+v", got)
 	}
-	if got := reason(r.find("TestA/two").output); got != "no such thing here" {
+	if got := gotest.Reason(r.find("TestA/two").output); got != "no such thing here" {
 		t.Errorf("reason %q", got)
 	}
 }

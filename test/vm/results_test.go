@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
+
+	"github.com/berth-engine/berth/test/gotest"
 )
 
 // result is a test that ran elsewhere, with the tests below it. The one of a
@@ -20,12 +20,6 @@ type result struct {
 	elapsed float64
 	output  []string
 	below   []*result
-}
-
-// event is a line of test2json; see `go doc test2json`.
-type event struct {
-	Action, Test, Output string
-	Elapsed              float64
 }
 
 // decode makes the results of one test binary from what it printed under
@@ -54,7 +48,7 @@ func gather(events []byte) (*result, error) {
 	lines := bufio.NewScanner(bytes.NewReader(events))
 	lines.Buffer(nil, 16<<20)
 	for lines.Scan() {
-		var e event
+		var e gotest.Event
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
 			return nil, fmt.Errorf("%w in %q", err, lines.Text())
 		}
@@ -96,7 +90,7 @@ func (r *result) replay(t *testing.T) {
 	case "pass":
 		t.Logf("%.2f s in the guest\n%s", r.elapsed, text)
 	case "skip":
-		t.Skip(reason(r.output))
+		t.Skip(gotest.Reason(r.output))
 	case "fail":
 		t.Errorf("failed in the guest:\n%s", text)
 	default:
@@ -108,19 +102,6 @@ func (r *result) replayBelow(t *testing.T) {
 	for _, b := range r.below {
 		t.Run(strings.TrimPrefix(strings.TrimPrefix(b.name, r.name), "/"), b.replay)
 	}
-}
-
-// place is what testing writes before a message: file_test.go:12:
-var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
-
-// reason is what a test said when it skipped itself.
-func reason(output []string) string {
-	for _, line := range slices.Backward(output) {
-		if at := place.FindString(line); at != "" {
-			return strings.TrimSpace(line[len(at):])
-		}
-	}
-	return "no reason given"
 }
 
 // find returns the result of that name.
