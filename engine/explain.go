@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/cleanup"
@@ -86,7 +88,11 @@ func (c *Containers) explain(ctx context.Context, dir string, calls bool, w io.W
 	err = cmd.Run()
 	var ee *exec.ExitError
 	if errors.As(err, &ee) {
-		return fault.New(fault.Invalid, "%s", strings.TrimSpace(strings.TrimPrefix(stderr.String(), "berth-oci: ")))
+		if ws, ok := ee.Sys().(syscall.WaitStatus); ok && ws.Signal() == syscall.SIGPIPE {
+			return nil // whoever reads has seen enough
+		}
+		text := strings.TrimSpace(strings.TrimPrefix(stderr.String(), "berth-oci: "))
+		return fault.New(fault.Invalid, "%s", cmp.Or(text, ee.Error()))
 	}
 	return fault.Op("explain", exe, err)
 }
