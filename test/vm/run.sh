@@ -13,6 +13,7 @@
 #   --env NAME=VALUE    for CMD (repeatable)
 #   --disk SIZE         one more empty disk: /dev/vdb, vdc, … (repeatable)
 #   --mem MB, --cpus N  of the guest                           (1024, 2)
+#   --one-thread        emulates all CPUs: half as fast, but sure: see lane_test.go
 #   --append TEXT       more kernel command line
 #   --timeout SECONDS   then it ends with status 124           (600)
 #   --verbose           the guest's console on stderr, at the end
@@ -34,7 +35,7 @@ lack() { echo "vm: $*" >&2; exit 77; }
 
 # ---- options
 
-kernel=${BERTH_VM_KERNEL:-6.12} v1=0 systemd=0 share=$PWD mem=1024 cpus=2 append='' timeout=600 verbose=0 setup=0
+kernel=${BERTH_VM_KERNEL:-6.12} v1=0 systemd=0 share=$PWD mem=1024 cpus=2 append='' timeout=600 verbose=0 setup=0 thread=multi
 readonly_shares=() disks=(8G) environment=()
 while [ $# -gt 0 ]; do
 	case $1 in
@@ -42,6 +43,7 @@ while [ $# -gt 0 ]; do
 	--systemd) systemd=1 ;;
 	--verbose) verbose=1 ;;
 	--setup) setup=1 ;;
+	--one-thread) thread=single ;;
 	--kernel) kernel=$2; shift ;;
 	--share) share=$2; shift ;;
 	--ro-share) readonly_shares+=("$(realpath "$2")"); shift ;;
@@ -168,7 +170,7 @@ for _ in $(seq 500); do shares_ready && break; sleep 0.02; done
 shares_ready || { cat "$run"/fs*.log >&2; die 'virtiofsd did not start'; }
 # shellcheck disable=SC2086 # $cmdline has line ends
 timeout -k 5 "$timeout" qemu-system-x86_64 \
-	-M "$machine" -accel tcg,thread=multi -cpu "$cpu" -smp "$cpus" -m "$mem" \
+	-M "$machine" -accel tcg,thread=$thread -cpu "$cpu" -smp "$cpus" -m "$mem" \
 	-nodefaults -no-user-config -display none -monitor none -no-reboot -msg timestamp=off \
 	-object "memory-backend-memfd,id=mem,size=${mem}M,share=on" -machine memory-backend=mem \
 	"${qemu_shares[@]}" "${qemu_disks[@]}" -device virtio-serial-pci \
