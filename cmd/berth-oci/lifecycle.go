@@ -11,6 +11,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/brisk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/sigpipe"
 	"github.com/berth-engine/berth/runtime/oci"
@@ -205,6 +206,10 @@ func (fg *foreground) restore() {
 	}
 }
 
+// restAfter is how many milliseconds a payload may take before we make
+// ourselves small for it. Most take less, or very much more.
+const restAfter = 1000
+
 // wait passes signals on until the payload has ended.
 func (fg *foreground) wait(p *oci.Process) (int, error) {
 	if fg.tty != nil {
@@ -214,9 +219,13 @@ func (fg *foreground) wait(p *oci.Process) (int, error) {
 		defer fg.tty.drain()
 	}
 	both := []unix.PollFd{{Fd: int32(p.Pidfd.Fd()), Events: unix.POLLIN}, {Fd: int32(fg.signals), Events: unix.POLLIN}}
+	patience := restAfter
 	for {
-		_, err := unix.Poll(both, -1)
+		n, err := unix.Poll(both, patience)
 		switch {
+		case err == nil && n == 0:
+			brisk.Rest()
+			patience = -1
 		case errors.Is(err, unix.EINTR):
 			continue
 		case err != nil:

@@ -11,6 +11,7 @@ import (
 	"os"
 
 	"github.com/berth-engine/berth/cmd/berth/cli"
+	"github.com/berth-engine/berth/internal/brisk"
 )
 
 // Set by the linker: -X main.version=... -X main.commit=...
@@ -20,5 +21,6 @@ var (
 )
 
 func main() {
+	brisk.Start()
 	os.Exit(cli.Main(cli.Build{Version: version, Commit: commit}, os.Args[1:], cli.Stdio{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}))
 }
