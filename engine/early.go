@@ -8,7 +8,8 @@ import (
 )
 
 // early is a monitor whose process starts while its container is still being
-// made: the two take about as long as each other.
+// made. The two take about as long as each other, so that the process is asked
+// for first, before anything else is done.
 //
 //	create:  id ─► image ─► record ─► tree ─► spec ─► bundle ─┐
 //	monitor:  └─► process ─► waits on its connection ──────────┴─► Start ─► reads the bundle
@@ -18,17 +19,12 @@ import (
 type early struct {
 	conn *monitor.Conn
 	err  error
-	done chan struct{}
 }
 
 // spawnEarly starts the monitor of a container that may not be more than planned.
 func (c *Containers) spawnEarly(ctx context.Context, id string, remove bool) *early {
-	e := &early{done: make(chan struct{})}
-	go func() {
-		defer close(e.done)
-		e.conn, e.err = c.spawnMonitor(ctx, id, remove)
-	}()
-	return e
+	conn, err := c.spawnMonitor(ctx, id, remove)
+	return &early{conn, err}
 }
 
 func (c *Containers) spawnMonitor(ctx context.Context, id string, remove bool) (*monitor.Conn, error) {
@@ -45,7 +41,6 @@ func (c *Containers) spawnMonitor(ctx context.Context, id string, remove bool) (
 
 // take gives the connection away, once.
 func (e *early) take() (*monitor.Conn, error) {
-	<-e.done
 	conn := e.conn
 	e.conn = nil
 	return conn, e.err
@@ -53,9 +48,6 @@ func (e *early) take() (*monitor.Conn, error) {
 
 // drop ends a monitor that nobody took.
 func (e *early) drop() {
-	if e == nil {
-		return
-	}
 	if conn, err := e.take(); err == nil && conn != nil {
 		conn.Close()
 	}

@@ -14,13 +14,11 @@ import (
 const FirstFD = 3
 
 // Environment is all that a monitor's process gets: nothing of the caller's,
-// and what keeps Go small. The two settings of GODEBUG keep the runtime from
-// holding cgroup files of the host open. Collecting more often would cost more
-// than it gives: each cycle leaves tables of the collector behind, and the
-// monitor frees its memory by itself when it is idle.
+// and what keeps Go small. Collecting more often would cost more than it gives:
+// each cycle leaves tables of the collector behind, and the monitor frees its
+// memory by itself when it is idle.
 func Environment() []string {
 	return []string{
-		"GODEBUG=containermaxprocs=0,updatemaxprocs=0",
 		"GOMAXPROCS=1",
 		"GOGC=100",
 		"GOMEMLIMIT=16MiB",

@@ -3,18 +3,16 @@ package brisk
 import (
 	"bytes"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
 
-// Rest gives memory back before a long wait: the heap's free part, and the
-// pages of the program itself, which the kernel reads again when they are
-// used. It takes a millisecond.
+// Rest gives memory back before a long wait: the pages of the program itself,
+// which the kernel brings again when they are used. The heap of a program that
+// has done little is left alone: to collect it takes more than it frees.
 func Rest() {
-	debug.FreeOSMemory()
 	maps, err := os.ReadFile("/proc/self/maps")
 	if err != nil {
 		return

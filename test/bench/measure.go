@@ -24,10 +24,11 @@ type contender struct {
 // times holds the durations of each contender.
 type times map[string][]time.Duration
 
-// interleave lets the contenders take turns. The first two turns warm caches
-// and are not counted. One that fails drops out; absent gets its reason.
+// interleave lets the contenders take turns. The first turns warm caches, and
+// let the machine settle after what came before; they are not counted. One
+// that fails drops out; absent gets its reason.
 func interleave(rounds int, cs []contender, absent map[string]string) times {
-	const warm = 2
+	const warm = 5
 	out := make(times)
 	for turn := range rounds + warm {
 		for i := range cs {

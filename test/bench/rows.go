@@ -18,7 +18,7 @@ var rows = []row{
 	{"life", "`berth-oci create`, `start` and `delete`, one bundle for all", measureLife},
 	{"ociexec", "`berth-oci exec C /bin/true`", measureOCIExec},
 	{"state", "`berth-oci state C`", measureState},
-	{"rss", "memory of `berth-oci run`, at its most", measureRSS},
+	{"rss", "memory of `berth-oci run`", measureRSS},
 	{"run", "`run --rm --network none IMAGE true`", measureRun},
 	{"exec", "`exec C true`", measureExec},
 	{"monitor", "monitor of an idle container, PSS each when 50 run", measureMonitor},

@@ -164,6 +164,9 @@ func (l *life) input(data []byte) {
 func (s *server) await(l *life, size *wire.Size) container.ExitStatus {
 	exit := l.proc.wait(func() { s.shrink(l, size) })
 	close(l.over)
+	if s.cfg.Remove { // it is not started again
+		s.tellOver()
+	}
 	if s.lost != "" {
 		exit.Cause, s.lost = s.lost, ""
 	}

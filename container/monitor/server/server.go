@@ -188,9 +188,6 @@ func (s *server) supervise(l *life, size *wire.Size) {
 		var cleared chan error
 		if l != nil {
 			exit = s.await(l, size)
-			if s.cfg.Remove { // it is not started again
-				s.tellOver()
-			}
 			cleared = s.clear(l)
 		}
 		ran := time.Since(began)
