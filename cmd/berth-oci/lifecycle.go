@@ -79,6 +79,7 @@ const maxPreserve = 1024
 
 // request builds what create and run ask of the runtime.
 func (m *makeFlags) request(a *app, id string) (oci.CreateRequest, error) {
+	brisk.Start()
 	req := oci.CreateRequest{ID: id, Stdio: stdio(), NoKeyring: m.noKeyring, NoPivot: m.noPivot}
 	var err error
 	if req.Bundle, err = oci.LoadBundle(m.bundle); err != nil {

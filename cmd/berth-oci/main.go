@@ -24,7 +24,6 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/berth-engine/berth/internal/brisk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/oci"
@@ -80,7 +79,6 @@ func commands() []command {
 }
 
 func main() {
-	brisk.Start()
 	if cgroup.Hold(os.Args) {
 		return
 	}

@@ -16,7 +16,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Start is for the first line of main.
+// Start is for a program that is about to do what takes more than a few
+// milliseconds: it costs half of one.
 func Start() { calm(os.Getpid()) }
 
 // slack is how late the watchdog may wake, in nanoseconds: one tick of the

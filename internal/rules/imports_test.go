@@ -51,11 +51,12 @@ container/monitor/server: $stones $sys $spec container container/logfile contain
 engine/detach: $stones
 engine:        $stones $sys $spec $image $sync engine/... snapshot/... image/... container/... runtime/... github.com/distribution/reference github.com/moby/sys/... github.com/docker/go-units
 $words = github.com/spf13/... github.com/docker/go-units github.com/moby/sys/... golang.org/x/term
+cmd/berth: internal/brisk cmd/berth/cli
 cmd/berth/format:  $stones $words
 cmd/berth/request: $stones $words container github.com/distribution/reference
 cmd/berth/tty:     $stones $words $sys internal/sigpipe
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
-cmd/berth-oci: runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
+cmd/berth-oci: internal/brisk runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
 cmd/berth-registry: $stones $words image image/courier image/registry snapshot snapshot/overlay
 cmd/berth-doc: $words cmd/berth/cli
 

@@ -106,7 +106,7 @@ func (r *Runtime) State(id string) (*State, error) {
 }
 
 // load reads a record. Records do not change once they have their process, so
-// the one that this process wrote needs no reading, only to be there still.
+// one that was written or read before needs no reading, only to be there still.
 func (r *Runtime) load(id string) (s State, err error) {
 	r.mu.Lock()
 	s, ok := r.kept[id]
@@ -115,7 +115,10 @@ func (r *Runtime) load(id string) (s State, err error) {
 		_, err = os.Lstat(r.stateFile(id))
 		return s, err
 	}
-	return s, disk.ReadJSON(r.stateFile(id), &s)
+	if err = disk.ReadJSON(r.stateFile(id), &s); err == nil && s.Pid != 0 && s.ID == id {
+		r.keep(&s)
+	}
+	return s, err
 }
 
 // StatePaused is runc's status for a frozen container; the specification has
@@ -149,13 +152,17 @@ func (r *Runtime) save(s *State) error {
 	if err := disk.WriteJSON(r.stateFile(s.ID), s, 0o600, false); err != nil {
 		return err
 	}
+	r.keep(s)
+	return nil
+}
+
+func (r *Runtime) keep(s *State) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kept == nil {
 		r.kept = map[string]State{}
 	}
 	r.kept[s.ID] = *s
-	return nil
 }
 
 // forget removes a container's directory and what is known of it.

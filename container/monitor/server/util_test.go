@@ -1,3 +1,8 @@
+// As in berth-oci: see its main.go.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 package server
 
 import (
