@@ -16,25 +16,29 @@ const (
 	opExec             // when it returns at all, it did not work
 )
 
-// op is one system call; all arguments are constants.
+// op is one system call; all arguments are constants. It is as the image has
+// it, so that ops need no copy to become one: see image.go.
+//
+//	0 nr   8 arg[6]   56 want   64 into   68 ok[4]   76 skip   77 kind   78 addrs
 type op struct {
-	nr    uintptr
-	arg   [6]uintptr
-	want  uintptr
+	nr    uint64
+	arg   [6]uint64
+	want  uint64
 	into  int32     // descriptor number for the result, or -1
 	ok    [4]uint16 // errors that count as done
 	skip  uint8     // on success jump forward; never back, so every program ends
 	kind  uint8
-	addrs uint8 // bit n: arg n is an offset into data
-	step  uint16
+	addrs uint8 // bit n: arg n is an offset into data, until it has its address
+	_     uint8
 }
 
 // Program is an assembled plan: ops, and the data that they point to.
 type Program struct {
-	plan *plan.Plan
-	ops  []op
-	data []byte
-	refs []ref
+	plan  *plan.Plan
+	ops   []op
+	steps []uint16 // step of each op
+	data  []byte
+	refs  []ref
 
 	shared map[*[16]byte]int // offsets of shared arguments; few programs have one
 }
@@ -48,22 +52,21 @@ func Assemble(p *plan.Plan) (*Program, error) {
 	for _, calls := range p.Lower() {
 		n += len(calls)
 	}
-	pr := &Program{plan: p, ops: make([]op, 0, n), data: make([]byte, 0, 32*n)}
+	pr := &Program{plan: p, ops: make([]op, 0, n), steps: make([]uint16, 0, n), data: make([]byte, 0, 32*n)}
 	for step, calls := range p.Lower() {
 		for i := range calls {
 			o, err := pr.op(&calls[i])
 			if err != nil {
 				return nil, fault.Op("assemble", calls[i].Name, err)
 			}
-			o.step = uint16(step)
-			pr.ops = append(pr.ops, o)
+			pr.ops, pr.steps = append(pr.ops, o), append(pr.steps, uint16(step))
 		}
 	}
 	return pr, nil
 }
 
 func (pr *Program) op(c *plan.Call) (op, error) {
-	o := op{nr: uintptr(c.Nr), into: -1, skip: c.Skip, ok: c.OK}
+	o := op{nr: uint64(c.Nr), into: -1, skip: c.Skip, ok: c.OK}
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
 	}
@@ -74,11 +77,11 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 	case c.Name == "skip":
 		o.kind = opJump
 	case c.Fail != 0:
-		o.kind, o.want = opFail, uintptr(c.Fail)
+		o.kind, o.want = opFail, uint64(c.Fail)
 	case c.Fork:
 		o.kind = opFork
 	case c.Must:
-		o.kind, o.want = opMust, uintptr(c.Want)
+		o.kind, o.want = opMust, uint64(c.Want)
 	case c.Nr == unix.SYS_EXECVE:
 		o.kind = opExec
 	}
@@ -91,24 +94,24 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 func (pr *Program) arg(o *op, i int, a *plan.Arg) {
 	switch a.Kind {
 	case plan.Number:
-		o.arg[i] = uintptr(a.N)
+		o.arg[i] = a.N
 		return
 	case plan.InSlot:
-		o.arg[i] = uintptr(plan.Slot(a.N).FD())
+		o.arg[i] = uint64(plan.Slot(a.N).FD())
 		return
 	case plan.Text:
-		o.arg[i] = uintptr(pr.put(a.S))
+		o.arg[i] = uint64(pr.put(a.S))
 		pr.data = append(pr.data, 0)
 	case plan.Bytes:
 		at := pr.place(a)
-		o.arg[i] = uintptr(at)
+		o.arg[i] = uint64(at)
 		if a.More != nil {
 			for _, r := range a.More.Refs {
 				pr.refs = append(pr.refs, ref{at + r.Offset, pr.put(string(r.Target))})
 			}
 		}
 	case plan.Strings:
-		o.arg[i] = uintptr(pr.strings(a.More.List))
+		o.arg[i] = uint64(pr.strings(a.More.List))
 	}
 	o.addrs |= 1 << i
 }

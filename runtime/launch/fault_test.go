@@ -27,7 +27,7 @@ func TestFailAtEveryStep(t *testing.T) {
 	before := snapshotOf(t)
 	seen := -1
 	for n := range clean.ops {
-		step := int(clean.ops[n].step)
+		step := int(clean.steps[n])
 		if step == seen {
 			continue // one op for each step is enough
 		}
@@ -36,7 +36,7 @@ func TestFailAtEveryStep(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		pr.ops[n] = op{kind: opFail, want: uintptr(unix.EIO), into: -1, step: uint16(step)}
+		pr.ops[n] = op{kind: opFail, want: uint64(unix.EIO), into: -1}
 		child, err := Start(t.Context(), pr, Options{Files: []*os.File{null, null, null}})
 		if err == nil {
 			child.Kill()

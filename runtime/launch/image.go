@@ -27,7 +27,7 @@ const (
 	dataAddr   = 0x410000
 	dataOffset = dataAddr - textAddr
 	firstOp    = dataAddr + 16
-	opSize     = 80
+	opSize     = int(unsafe.Sizeof(op{})) // 80, as the interpreter has it
 	elfHeader  = 64
 	progHeader = 56
 	noteOffset = elfHeader + 3*progHeader
@@ -62,46 +62,39 @@ func interpreterCode() []byte {
 	return code[:end]
 }
 
-// encode lays the program out: the two segments of the image.
-func (pr *Program) encode() (text, data []byte) {
+// encode lays the program out: the text segment, and the parts of the data
+// segment. Pointers get their addresses, for which every op must be there.
+func (pr *Program) encode() (text []byte, data [3][]byte) {
 	code := interpreterCode()
 	opsEnd := uint64(firstOp + opSize*len(pr.ops))
-	data = make([]byte, 0, 16+opSize*len(pr.ops)+len(pr.data))
-	data = binary.NativeEndian.AppendUint64(data, opsEnd)
-	data = binary.NativeEndian.AppendUint64(data, 0)
 	for i := range pr.ops {
-		data = pr.ops[i].encode(data, opsEnd)
+		pr.ops[i].point(opsEnd)
 	}
-	at := len(data)
-	data = append(data, pr.data...)
 	for _, r := range pr.refs {
-		binary.NativeEndian.PutUint64(data[at+r.at:], opsEnd+uint64(r.to))
+		binary.NativeEndian.PutUint64(pr.data[r.at:], opsEnd+uint64(r.to))
 	}
+	ends := make([]byte, firstOp-dataAddr)
+	binary.NativeEndian.PutUint64(ends, opsEnd)
+	data = [...][]byte{ends, opBytes(pr.ops), pr.data}
 	text = make([]byte, entry, entry+len(code))
 	copy(text[noteOffset:], note)
-	header(text, len(code), len(data))
+	header(text, len(code), len(data[0])+len(data[1])+len(data[2]))
 	return append(text, code...), data
 }
 
-// encode appends an op; data is the address behind the ops.
-//
-//	0 nr   8 arg[6]   56 want   64 into   68 ok[4]   76 skip   77 kind   78 step
-func (o *op) encode(b []byte, data uint64) []byte {
-	b = binary.NativeEndian.AppendUint64(b, uint64(o.nr))
-	for i, a := range o.arg {
-		v := uint64(a)
+// point makes offsets into data, which begins at this address, addresses.
+func (o *op) point(data uint64) {
+	for i := range o.arg {
 		if o.addrs&(1<<i) != 0 {
-			v += data
+			o.arg[i] += data
 		}
-		b = binary.NativeEndian.AppendUint64(b, v)
 	}
-	b = binary.NativeEndian.AppendUint64(b, uint64(o.want))
-	b = binary.NativeEndian.AppendUint32(b, uint32(o.into))
-	for _, e := range o.ok {
-		b = binary.NativeEndian.AppendUint16(b, e)
-	}
-	b = append(b, o.skip, o.kind)
-	return binary.NativeEndian.AppendUint16(b, o.step)
+	o.addrs = 0
+}
+
+// opBytes are the ops as the interpreter reads them.
+func opBytes(ops []op) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(ops))), opSize*len(ops))
 }
 
 // header writes the ELF header and the program headers; see elf(5).
@@ -172,12 +165,16 @@ func memfd(name string) (int, error) {
 }
 
 // fill writes the segments, with a hole between them, and seals the file.
-func fill(f *os.File, text, data []byte) error {
+func fill(f *os.File, text []byte, data [3][]byte) error {
 	if _, err := f.WriteAt(text, 0); err != nil {
 		return err
 	}
-	if _, err := f.WriteAt(data, dataOffset); err != nil {
-		return err
+	at := int64(dataOffset)
+	for _, part := range data {
+		if _, err := f.WriteAt(part, at); err != nil {
+			return err
+		}
+		at += int64(len(part))
 	}
 	const seals = unix.F_SEAL_SEAL | unix.F_SEAL_SHRINK | unix.F_SEAL_GROW | unix.F_SEAL_WRITE
 	_, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals)

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"bytes"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,14 +34,14 @@ func TestImageAlone(t *testing.T) {
 			return []op{say(pr, "one "), {kind: opJump, skip: 1, into: -1}, skipped, say(pr, "two"), exit(0)}
 		}, "one two", 4, 0},
 		{"accepts named errors", func(pr *Program) []op {
-			bad := op{nr: unix.SYS_CLOSE, arg: [6]uintptr{99}, into: -1, ok: [4]uint16{0, 0, 0, uint16(unix.EBADF)}, skip: 3}
+			bad := op{nr: unix.SYS_CLOSE, arg: [6]uint64{99}, into: -1, ok: [4]uint16{0, 0, 0, uint16(unix.EBADF)}, skip: 3}
 			return []op{bad, say(pr, "went on"), exit(0)}
 		}, "went on", 2, 0},
 		{"stops at others", func(pr *Program) []op {
-			return []op{{nr: unix.SYS_CLOSE, arg: [6]uintptr{99}, into: -1, ok: [4]uint16{uint16(unix.EPERM)}}, say(pr, "never")}
+			return []op{{nr: unix.SYS_CLOSE, arg: [6]uint64{99}, into: -1, ok: [4]uint16{uint16(unix.EPERM)}}, say(pr, "never")}
 		}, "", 0, unix.EBADF},
 		{"fails on purpose", func(pr *Program) []op {
-			return []op{say(pr, "x"), {kind: opFail, want: uintptr(unix.ENOENT), into: -1}, say(pr, "never")}
+			return []op{say(pr, "x"), {kind: opFail, want: uint64(unix.ENOENT), into: -1}, say(pr, "never")}
 		}, "x", 1, unix.ENOENT},
 		{"checks results", func(pr *Program) []op {
 			o := say(pr, "abc")
@@ -48,7 +49,7 @@ func TestImageAlone(t *testing.T) {
 			return []op{o, say(pr, "never")}
 		}, "abc", 0, unix.EIO},
 		{"keeps descriptors", func(pr *Program) []op {
-			dup := op{nr: unix.SYS_DUP, arg: [6]uintptr{1}, into: 77}
+			dup := op{nr: unix.SYS_DUP, arg: [6]uint64{1}, into: 77}
 			to77 := say(pr, "kept")
 			to77.arg[0] = 77
 			return []op{dup, to77, exit(0)}
@@ -61,6 +62,7 @@ func TestImageAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			pr := &Program{plan: &plan.Plan{}}
 			pr.ops = tt.ops(pr)
+			pr.steps = make([]uint16, len(pr.ops))
 			out, op, errno := runImage(t, pr)
 			if out != tt.out || op != tt.op || errno != tt.errno {
 				t.Errorf("printed %q, stopped at op %d with %v; want %q, %d, %v", out, op, errno, tt.out, tt.op, tt.errno)
@@ -70,11 +72,11 @@ func TestImageAlone(t *testing.T) {
 }
 
 func say(pr *Program, s string) op {
-	return op{nr: unix.SYS_WRITE, arg: [6]uintptr{1, uintptr(pr.put(s)), uintptr(len(s))}, addrs: 2, into: -1}
+	return op{nr: unix.SYS_WRITE, arg: [6]uint64{1, uint64(pr.put(s)), uint64(len(s))}, addrs: 2, into: -1}
 }
 
-func exit(code uintptr) op {
-	return op{nr: unix.SYS_EXIT_GROUP, arg: [6]uintptr{code}, into: -1}
+func exit(code uint64) op {
+	return op{nr: unix.SYS_EXIT_GROUP, arg: [6]uint64{code}, into: -1}
 }
 
 // runImage runs a program in no namespaces and returns what it printed and reported.
@@ -83,7 +85,7 @@ func runImage(t *testing.T, pr *Program) (out string, op int, errno syscall.Errn
 	file := filepath.Join(t.TempDir(), "image")
 	text, data := pr.encode()
 	image := append(append([]byte{}, text...), make([]byte, dataOffset-len(text))...)
-	if err := os.WriteFile(file, append(image, data...), 0o755); err != nil {
+	if err := os.WriteFile(file, append(image, bytes.Join(data[:], nil)...), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	p := &Process{pr: pr, sync: -1}

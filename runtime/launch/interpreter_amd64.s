@@ -12,7 +12,7 @@
 //
 //	R12 op being run   BX its number   R13 end   R14 report   R15 retries
 //
-// Layout of an op: see image.go, type op.
+// Layout of an op: see assemble.go, type op.
 TEXT ·interpreter(SB), NOSPLIT|NOFRAME, $0-0
 	// mmap(report, 4096, READ|WRITE, SHARED|FIXED, 126, 0)
 	MOVL $0x300000, R14

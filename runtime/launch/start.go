@@ -48,7 +48,7 @@ func (p *Process) Step() plan.Step {
 	if op < 0 || op >= len(p.pr.ops) {
 		return nil
 	}
-	s, _ := p.pr.plan.At(int(p.pr.ops[op].step))
+	s, _ := p.pr.plan.At(int(p.pr.steps[op]))
 	return s
 }
 
@@ -305,7 +305,7 @@ func (pr *Program) fromReport(op int, errno syscall.Errno) error {
 	if op < 0 || op >= len(pr.ops) {
 		return fault.New(fault.Damaged, "launch: the child reports operation %d of %d", op, len(pr.ops))
 	}
-	n := int(pr.ops[op].step)
+	n := int(pr.steps[op])
 	e := &StepError{N: n + 1, Of: pr.plan.Steps(), Errno: errno}
 	e.Step, e.Phase = pr.plan.At(n)
 	_, e.Exec = e.Step.(plan.Exec)
