@@ -48,10 +48,7 @@ type ref struct{ at, to int }
 
 // Assemble lowers a plan to ops. It is pure.
 func Assemble(p *plan.Plan) (*Program, error) {
-	n := 0
-	for _, calls := range p.Lower() {
-		n += len(calls)
-	}
+	n := p.Size()
 	pr := &Program{plan: p, ops: make([]op, 0, n), steps: make([]uint16, 0, n), data: make([]byte, 0, 32*n)}
 	for step, calls := range p.Lower() {
 		for i := range calls {
@@ -70,9 +67,6 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
 	}
-	if len(c.Args) > len(o.arg) {
-		return o, fault.New(fault.Internal, "%s: too many arguments", c.Name)
-	}
 	switch {
 	case c.Name == "skip":
 		o.kind = opJump
@@ -85,8 +79,8 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 	case c.Nr == unix.SYS_EXECVE:
 		o.kind = opExec
 	}
-	for i := range c.Args {
-		pr.arg(&o, i, &c.Args[i])
+	for i := range c.Args() {
+		pr.arg(&o, i, &c.Args()[i])
 	}
 	return o, nil
 }

@@ -88,13 +88,14 @@ type Ref struct {
 // are 0.
 type Call struct {
 	Name string
-	Args []Arg
+	args [6]Arg
 	OK   [4]uint16 // errors that count as done
 	Want int64     // with Must: the only good result
 	Nr   uint16
 	Fail uint16 // no call at all: fail with this error
 	Into Slot   // keeps the returned descriptor, or NoSlot
 	Skip uint8  // calls to skip forward when it succeeds without error
+	n    uint8  // how many arguments there are
 	Must bool   // Want is to be checked
 	Fork bool   // goes on in the new process; the old one reports its pid and leaves
 
@@ -126,9 +127,14 @@ func list(name string, words []string) Arg {
 // atFDCWD is AT_FDCWD (-100) as a register.
 const atFDCWD = ^uint64(99)
 
+// Args are the arguments; they are the call's own.
+func (c *Call) Args() []Arg { return c.args[:c.n] }
+
 // call makes a Call that must succeed and keeps nothing.
 func call(nr uint16, name string, args ...Arg) Call {
-	return Call{Nr: nr, Name: name, Args: args, Into: NoSlot}
+	c := Call{Nr: nr, Name: name, Into: NoSlot, n: uint8(len(args))}
+	copy(c.args[:c.n], args)
+	return c
 }
 
 func (c Call) into(s Slot) Call { c.Into = s; return c }
@@ -145,13 +151,13 @@ func (c Call) must(result int64) Call { c.Must, c.Want = true, result; return c 
 func fail(e unix.Errno) Call { return Call{Name: "fail", Fail: uint16(e), Into: NoSlot} }
 
 // String prints the call as Explain shows it.
-func (c Call) String() string {
+func (c *Call) String() string {
 	if c.Name == "fail" {
 		return "or fail with " + unix.ErrnoName(unix.Errno(c.Fail))
 	}
 	var b strings.Builder
 	b.WriteString(c.Name + "(")
-	for i, a := range c.Args {
+	for i, a := range c.Args() {
 		if i > 0 {
 			b.WriteString(", ")
 		}
@@ -167,7 +173,7 @@ func (c Call) String() string {
 	return b.String()
 }
 
-func (c Call) notes() string {
+func (c *Call) notes() string {
 	var notes []string
 	for _, e := range c.OK {
 		if e == 0 {

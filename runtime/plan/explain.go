@@ -20,13 +20,10 @@ func (p *Plan) Explain(w io.Writer, o ExplainOptions) error {
 	for _, in := range p.Inputs {
 		e.line("inputs", "", fmt.Sprintf("%s as descriptor %d", in.What, in.FD))
 	}
-	n := 0
-	for _, ph := range p.Phases {
-		for _, s := range ph.Steps {
-			e.line(ph.Name, fmt.Sprintf("%02d", n+1), s.String())
-			e.raw(p.Lower()[n])
-			n++
-		}
+	for n, calls := range p.Lower() {
+		s, phase := p.At(n)
+		e.line(phase, fmt.Sprintf("%02d", n+1), s.String())
+		e.raw(calls)
 	}
 	return e.err
 }
@@ -61,8 +58,8 @@ func (e *explainer) raw(calls []Call) {
 	if !e.calls || e.err != nil {
 		return
 	}
-	for _, c := range calls {
-		if _, e.err = fmt.Fprintf(e.w, "                  %s\n", visible(c.String())); e.err != nil {
+	for i := range calls {
+		if _, e.err = fmt.Fprintf(e.w, "                  %s\n", visible(calls[i].String())); e.err != nil {
 			return
 		}
 	}

@@ -141,8 +141,8 @@ type FreshRoot struct{}
 func (FreshRoot) String() string { return "open the container's root" }
 
 // Calls implements Step.
-func (FreshRoot) Calls() []Call {
-	return []Call{call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root)}
+func (FreshRoot) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root))
 }
 
 // Verify checks what must hold for every plan: slots are filled before they
@@ -157,14 +157,13 @@ func (p *Plan) Verify() error {
 			v.filled[Slot(in.FD-SlotBase)] = true
 		}
 	}
-	n := 0
-	for _, ph := range p.Phases {
-		for _, s := range ph.Steps {
-			if err := v.step(s, p.Lower()[n]); err != nil {
-				return fault.Op("verify plan: "+ph.Name, s.String(), err)
-			}
-			n++
+	p.calls = 0
+	for n, calls := range p.Lower() {
+		s, phase := p.At(n)
+		if err := v.step(s, calls); err != nil {
+			return fault.Op("verify plan: "+phase, s.String(), err)
 		}
+		p.calls += len(calls)
 	}
 	if !v.done {
 		return fault.New(fault.Internal, "verify plan: it does not end in exec")
@@ -237,8 +236,8 @@ func (v *verifier) calls(calls []Call) error {
 		if i+1+int(c.Skip) > len(calls) {
 			return fault.New(fault.Internal, "%s skips past its step", c.Name)
 		}
-		for n := range c.Args {
-			if err := v.arg(c, &c.Args[n]); err != nil {
+		for n := range c.Args() {
+			if err := v.arg(c, &c.args[n]); err != nil {
 				return err
 			}
 		}
@@ -276,5 +275,4 @@ func (p *Plan) SetArgs(args []string) {
 	e := last.Steps[0].(Exec)
 	e.Args = args
 	last.Steps = []Step{e}
-	p.lowered = nil
 }

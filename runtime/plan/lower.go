@@ -117,9 +117,6 @@ func resolve(cs []Call, root Slot, target string, isDir bool, how uint64, tmp, i
 	return cs
 }
 
-// resolves is how many calls resolve appends.
-func resolves(target string) int { return 3 + 3*strings.Count(target, "/") }
-
 func mkdirat(dir Slot, name string, mode uint64) Call {
 	return call(unix.SYS_MKDIRAT, "mkdirat", slot(dir), text(name), octal(mode))
 }
@@ -220,12 +217,9 @@ func fsconfig(fs Slot, key, value string, isString bool) Call {
 	return call(unix.SYS_FSCONFIG, "fsconfig", slot(fs), flags(unix.FSCONFIG_SET_STRING, "SET_STRING"), text(key), text(value), num(0))
 }
 
-// writeFile opens p below dir and writes data in one piece.
-func writeFile(dir Slot, p string, data string, how uint64, tmp Slot) []Call {
-	return []Call{
-		openat2(dir, p, unix.O_WRONLY, 0, how).into(tmp),
-		write(tmp, data),
-	}
+// writeFile appends what opens p below dir and writes data in one piece.
+func writeFile(cs []Call, dir Slot, p string, data string, how uint64, tmp Slot) []Call {
+	return append(cs, openat2(dir, p, unix.O_WRONLY, 0, how).into(tmp), write(tmp, data))
 }
 
 func write(s Slot, data string) Call {
@@ -233,15 +227,14 @@ func write(s Slot, data string) Call {
 }
 
 func prctl(name string, option uint64, args ...Arg) Call {
-	all := make([]Arg, 1, 1+len(args))
-	all[0] = flags(option, name)
-	return call(unix.SYS_PRCTL, "prctl", append(all, args...)...)
+	c := call(unix.SYS_PRCTL, "prctl", flags(option, name))
+	c.n += uint8(copy(c.args[1:], args))
+	return c
 }
 
-// wait is one byte to the parent and one back.
-func wait(p Point) []Call {
-	return []Call{
+// wait appends one byte to the parent and one back.
+func wait(cs []Call, p Point) []Call {
+	return append(cs,
 		call(unix.SYS_WRITE, "write", slot(Sync), blob([]byte{byte(p)}, p.String()), num(1)).must(1),
-		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1),
-	}
+		call(unix.SYS_READ, "read", slot(Sync), blob(make([]byte, 1), "buf"), num(1)).must(1))
 }

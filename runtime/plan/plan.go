@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"iter"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,8 @@ type Plan struct {
 	// a capability that cannot be granted is no reason to fail.
 	Warnings []string
 
-	lowered [][]Call // by step; see Lower
+	calls   int    // of all steps, counted by Verify
+	scratch []Call // of one step; see Lower
 }
 
 // Clone is the birth of the child.
@@ -86,8 +88,8 @@ func (p Point) String() string {
 // Step is one thing the child does. The set is closed: see steps.go.
 type Step interface {
 	String() string
-	// Calls lowers the step to system calls.
-	Calls() []Call
+	// Calls appends the system calls of the step.
+	Calls([]Call) []Call
 }
 
 // Steps returns the number of steps in all phases.
@@ -99,18 +101,29 @@ func (p *Plan) Steps() int {
 	return n
 }
 
-// Lower returns the system calls of each step, in order. The result is kept:
-// checking, assembling and printing use the same calls.
-func (p *Plan) Lower() [][]Call {
-	if p.lowered == nil {
-		p.lowered = make([][]Call, 0, p.Steps())
+// Size returns the number of system calls of a plan that was verified.
+func (p *Plan) Size() int { return p.calls }
+
+// Lower goes through the steps, counted from 0 over all phases, with their
+// system calls. These are valid until the next step only: a plan has seven
+// hundred of them, and fresh memory is what a start pays most for.
+func (p *Plan) Lower() iter.Seq2[int, []Call] {
+	const most = 64 // steps with more are seldom
+	return func(yield func(int, []Call) bool) {
+		if p.scratch == nil {
+			p.scratch = make([]Call, 0, most)
+		}
+		n := 0
 		for _, ph := range p.Phases {
 			for _, s := range ph.Steps {
-				p.lowered = append(p.lowered, s.Calls())
+				p.scratch = s.Calls(p.scratch[:0])
+				if !yield(n, p.scratch) {
+					return
+				}
+				n++
 			}
 		}
 	}
-	return p.lowered
 }
 
 // At returns step n, counted from 0 over all phases, and its phase.

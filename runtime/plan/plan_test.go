@@ -246,7 +246,7 @@ func TestFilterComesLast(t *testing.T) {
 	for i := range p.Steps() {
 		step, _ := p.At(i)
 		if after {
-			for _, c := range step.Calls() {
+			for _, c := range step.Calls(nil) {
 				calls = append(calls, c.Name)
 			}
 		}

@@ -49,11 +49,11 @@ type EnterCgroup struct {
 func (s EnterCgroup) String() string { return "enter cgroup " + s.Name }
 
 // Calls implements Step.
-func (s EnterCgroup) Calls() []Call {
-	return []Call{
+func (s EnterCgroup) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_OPENAT, "openat", cwd(), text(s.Dir+"/tasks"), flags(unix.O_WRONLY|unix.O_CLOEXEC, "O_WRONLY")).into(Work),
 		write(Work, "0"),
-	}
+	)
 }
 
 // Unshare makes namespaces that cannot be made at birth: a cgroup namespace
@@ -63,8 +63,8 @@ type Unshare struct{ Flags uint64 }
 func (s Unshare) String() string { return "unshare " + NamespaceWords(s.Flags) }
 
 // Calls implements Step.
-func (s Unshare) Calls() []Call {
-	return []Call{call(unix.SYS_UNSHARE, "unshare", flags(s.Flags, namespaceFlags(s.Flags)))}
+func (s Unshare) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_UNSHARE, "unshare", flags(s.Flags, namespaceFlags(s.Flags))))
 }
 
 // EnterTime moves the child into the time namespace it unshared, after the
@@ -74,11 +74,11 @@ type EnterTime struct{}
 func (EnterTime) String() string { return "enter the new time namespace" }
 
 // Calls implements Step.
-func (EnterTime) Calls() []Call {
-	return []Call{
+func (EnterTime) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_OPENAT, "openat", cwd(), text("/proc/self/ns/time_for_children"), flags(unix.O_RDONLY|unix.O_CLOEXEC, "O_RDONLY")).into(Work),
 		call(unix.SYS_SETNS, "setns", slot(Work), flags(unix.CLONE_NEWTIME, "CLONE_NEWTIME")),
-	}
+	)
 }
 
 // JoinNamespaces enters namespaces behind a descriptor: one namespace file, or
@@ -94,8 +94,8 @@ func (s JoinNamespaces) String() string {
 }
 
 // Calls implements Step.
-func (s JoinNamespaces) Calls() []Call {
-	return []Call{call(unix.SYS_SETNS, "setns", slot(s.From), flags(s.Flags, namespaceFlags(s.Flags)))}
+func (s JoinNamespaces) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_SETNS, "setns", slot(s.From), flags(s.Flags, namespaceFlags(s.Flags))))
 }
 
 // Fork goes on in a new process, a sibling: only a new process is inside a
@@ -105,11 +105,11 @@ type Fork struct{}
 func (Fork) String() string { return "go on in a new process inside the pid namespace" }
 
 // Calls implements Step.
-func (Fork) Calls() []Call {
+func (Fork) Calls(cs []Call) []Call {
 	c := call(unix.SYS_CLONE, "clone", flags(unix.CLONE_PARENT|uint64(unix.SIGCHLD), "CLONE_PARENT|SIGCHLD"),
 		num(0), num(0), num(0), num(0))
 	c.Fork = true
-	return []Call{c}
+	return append(cs, c)
 }
 
 // EndAtExec makes descriptors close at exec, so that their other end sees it.
@@ -118,8 +118,8 @@ type EndAtExec struct{ Start bool }
 func (EndAtExec) String() string { return "tell the other side of exec by closing" }
 
 // Calls implements Step.
-func (s EndAtExec) Calls() []Call {
-	cs := []Call{endAtExec(Sync)}
+func (s EndAtExec) Calls(cs []Call) []Call {
+	cs = append(cs, endAtExec(Sync))
 	if s.Start {
 		cs = append(cs, endAtExec(Start))
 	}
@@ -142,12 +142,12 @@ func (s DieWithParent) String() string {
 }
 
 // Calls implements Step.
-func (s DieWithParent) Calls() []Call {
+func (s DieWithParent) Calls(cs []Call) []Call {
 	sig := flags(uint64(unix.SIGKILL), "SIGKILL")
 	if s.Off {
 		sig = num(0)
 	}
-	return []Call{prctl("PR_SET_PDEATHSIG", unix.PR_SET_PDEATHSIG, sig)}
+	return append(cs, prctl("PR_SET_PDEATHSIG", unix.PR_SET_PDEATHSIG, sig))
 }
 
 // Hide makes the child's memory and descriptors unreadable to others until exec.
@@ -156,7 +156,9 @@ type Hide struct{}
 func (Hide) String() string { return "be unreadable until exec" }
 
 // Calls implements Step.
-func (Hide) Calls() []Call { return []Call{prctl("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE, num(0))} }
+func (Hide) Calls(cs []Call) []Call {
+	return append(cs, prctl("PR_SET_DUMPABLE", unix.PR_SET_DUMPABLE, num(0)))
+}
 
 // WaitFor is a Point: one byte to the parent, one byte back.
 type WaitFor struct{ Point Point }
@@ -164,8 +166,8 @@ type WaitFor struct{ Point Point }
 func (s WaitFor) String() string { return "wait for the parent: " + s.Point.String() }
 
 // Calls implements Step.
-func (s WaitFor) Calls() []Call {
-	return wait(s.Point)
+func (s WaitFor) Calls(cs []Call) []Call {
+	return wait(cs, s.Point)
 }
 
 // AwaitStart waits on a FIFO until somebody writes to it. The FIFO stays open
@@ -175,8 +177,8 @@ type AwaitStart struct{}
 func (AwaitStart) String() string { return "wait for start" }
 
 // Calls implements Step.
-func (AwaitStart) Calls() []Call {
-	return []Call{call(unix.SYS_READ, "read", slot(Start), blob(make([]byte, 1), "buf"), num(1)).must(1)}
+func (AwaitStart) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_READ, "read", slot(Start), blob(make([]byte, 1), "buf"), num(1)).must(1))
 }
 
 // DropGroups gives up the caller's groups while nothing can deny it: a user
@@ -186,8 +188,8 @@ type DropGroups struct{}
 func (DropGroups) String() string { return "drop the caller's groups" }
 
 // Calls implements Step.
-func (DropGroups) Calls() []Call {
-	return []Call{call(unix.SYS_SETGROUPS, "setgroups", num(0), null())}
+func (DropGroups) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_SETGROUPS, "setgroups", num(0), null()))
 }
 
 // BecomeRoot takes on uid and gid 0 of a new user namespace.
@@ -196,11 +198,11 @@ type BecomeRoot struct{}
 func (BecomeRoot) String() string { return "become root of the user namespace" }
 
 // Calls implements Step.
-func (BecomeRoot) Calls() []Call {
-	return []Call{
+func (BecomeRoot) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_SETRESGID, "setresgid", num(0), num(0), num(0)),
 		call(unix.SYS_SETRESUID, "setresuid", num(0), num(0), num(0)),
-	}
+	)
 }
 
 // Propagation changes how mounts of the child's namespace, all of them, are
@@ -210,9 +212,9 @@ type Propagation struct{ Flags uint64 }
 func (s Propagation) String() string { return "make every mount " + propagationWord(s.Flags) }
 
 // Calls implements Step.
-func (s Propagation) Calls() []Call {
-	return []Call{call(unix.SYS_MOUNT, "mount", null(), text("/"), null(),
-		flags(s.Flags|unix.MS_REC, "MS_REC|"+propagationWord(s.Flags)), null())}
+func (s Propagation) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_MOUNT, "mount", null(), text("/"), null(),
+		flags(s.Flags|unix.MS_REC, "MS_REC|"+propagationWord(s.Flags)), null()))
 }
 
 // Untie makes one mount private, so that what is attached in it does not show
@@ -222,8 +224,8 @@ type Untie struct{ Path string }
 func (s Untie) String() string { return "leave mounts as they are, but make private " + s.Path }
 
 // Calls implements Step.
-func (s Untie) Calls() []Call {
-	return []Call{call(unix.SYS_MOUNT, "mount", null(), text(s.Path), null(), flags(unix.MS_PRIVATE, "private"), null())}
+func (s Untie) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_MOUNT, "mount", null(), text(s.Path), null(), flags(unix.MS_PRIVATE, "private"), null()))
 }
 
 // NewMount makes a file system, detached, in slot Into.
@@ -239,7 +241,7 @@ type NewMount struct {
 func (s NewMount) String() string { return s.What }
 
 // Calls implements Step.
-func (s NewMount) Calls() []Call { return newMount(nil, s) }
+func (s NewMount) Calls(cs []Call) []Call { return newMount(cs, s) }
 
 // CloneRoot takes the root file system from a directory of the host.
 type CloneRoot struct{ Path string }
@@ -247,7 +249,7 @@ type CloneRoot struct{ Path string }
 func (s CloneRoot) String() string { return "root from directory " + s.Path }
 
 // Calls implements Step.
-func (s CloneRoot) Calls() []Call { return []Call{cloneTree(cwd(), s.Path, true, Root)} }
+func (s CloneRoot) Calls(cs []Call) []Call { return append(cs, cloneTree(cwd(), s.Path, true, Root)) }
 
 // AttachRoot puts the root tree onto a directory of the child's own mount
 // namespace.
@@ -259,11 +261,11 @@ type AttachRoot struct {
 func (s AttachRoot) String() string { return "attach root at " + s.Path }
 
 // Calls implements Step.
-func (s AttachRoot) Calls() []Call {
-	return []Call{
+func (s AttachRoot) Calls(cs []Call) []Call {
+	return append(cs,
 		setattr(Root, true, 0, 0, s.Propagation),
 		attachAt(Root, s.Path),
-	}
+	)
 }
 
 // ClassicRoot mounts the root with mount(2), for file systems whose options do
@@ -276,11 +278,11 @@ type ClassicRoot struct {
 func (s ClassicRoot) String() string { return s.FS + " as root at " + s.Path }
 
 // Calls implements Step.
-func (s ClassicRoot) Calls() []Call {
-	return []Call{
+func (s ClassicRoot) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_MOUNT, "mount", text(s.Source), text(s.Path), text(s.FS), num(s.Flags), text(s.Data)),
 		call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root),
-	}
+	)
 }
 
 // MakeNode makes a device, FIFO or file below the root.
@@ -301,13 +303,13 @@ func (s MakeNode) String() string {
 }
 
 // Calls implements Step. An existing node stays, as when an image has it.
-func (s MakeNode) Calls() []Call {
+func (s MakeNode) Calls(cs []Call) []Call {
 	dir, name := path.Split(s.Path)
-	cs := resolve(make([]Call, 0, 5+resolves(dir)), Root, dir, true, inRoot, Temp, Target)
+	cs = resolve(cs, Root, dir, true, inRoot, Temp, Target)
 	node := mknodat(Target, name, s.Mode, s.Dev).ok(unix.EEXIST)
 	if s.Check {
-		old := append([]Call{openat2(Target, name, unix.O_PATH|unix.O_NOFOLLOW, 0, beneath).into(Temp)}, wait(Checked)...)
-		cs = append(append(cs, node.skip(len(old))), old...)
+		cs = append(cs, node.skip(3), openat2(Target, name, unix.O_PATH|unix.O_NOFOLLOW, 0, beneath).into(Temp))
+		cs = wait(cs, Checked)
 	} else {
 		cs = append(cs, node)
 	}
@@ -323,9 +325,9 @@ type Symlink struct{ To, Path string }
 func (s Symlink) String() string { return "link " + s.Path + " → " + s.To }
 
 // Calls implements Step.
-func (s Symlink) Calls() []Call {
+func (s Symlink) Calls(cs []Call) []Call {
 	dir, name := path.Split(s.Path)
-	return append(resolve(make([]Call, 0, 1+resolves(dir)), Root, dir, true, inRoot, Temp, Target),
+	return append(resolve(cs, Root, dir, true, inRoot, Temp, Target),
 		call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(Target), text(name)).ok(unix.EEXIST))
 }
 
@@ -338,8 +340,8 @@ func (OpenNull) String() string {
 }
 
 // Calls implements Step.
-func (s OpenNull) Calls() []Call {
-	cs := []Call{call(unix.SYS_OPENAT, "openat", cwd(), text("/dev/null"), flags(unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, "O_PATH|O_NOFOLLOW")).into(Null)}
+func (s OpenNull) Calls(cs []Call) []Call {
+	cs = append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text("/dev/null"), flags(unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, "O_PATH|O_NOFOLLOW")).into(Null))
 	cs = newMount(cs, NewMount{FS: "tmpfs", Source: "tmpfs", Data: []string{"nr_blocks=1", "nr_inodes=1"}, Attr: unix.MOUNT_ATTR_RDONLY, Into: Empty, Work: Work})
 	return append(cs, attachAt(Empty, s.Below))
 }
@@ -358,16 +360,16 @@ type Mask struct{ Path string }
 func (s Mask) String() string { return "hide " + s.Path }
 
 // Calls implements Step.
-func (s Mask) Calls() []Call {
+func (s Mask) Calls(cs []Call) []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
-	return []Call{
+	return append(cs,
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
 		jump(4),
 		cloneTree(slot(Null), "", false, Tree),
 		attach(Tree, Target).ok(unix.EINVAL, unix.ENOTDIR).skip(2),
 		cloneTree(slot(Empty), "", false, Tree),
 		attach(Tree, Target),
-	}
+	)
 }
 
 // ReadOnly puts a read-only view of a path over itself.
@@ -376,15 +378,15 @@ type ReadOnly struct{ Path string }
 func (s ReadOnly) String() string { return "make read-only " + s.Path }
 
 // Calls implements Step.
-func (s ReadOnly) Calls() []Call {
+func (s ReadOnly) Calls(cs []Call) []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
-	return []Call{
+	return append(cs,
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
 		jump(3),
 		cloneTree(slot(Target), "", true, Tree),
 		setattr(Tree, true, unix.MOUNT_ATTR_RDONLY, 0, 0),
 		attach(Tree, Target),
-	}
+	)
 }
 
 // ReadOnlyTree makes a mount that is already in place read-only.
@@ -393,15 +395,15 @@ type ReadOnlyTree struct{ Path string }
 func (s ReadOnlyTree) String() string { return "make mount " + s.Path + " read-only" }
 
 // Calls implements Step.
-func (s ReadOnlyTree) Calls() []Call {
+func (s ReadOnlyTree) Calls(cs []Call) []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
 	if rel == "" {
-		return []Call{setattr(Root, false, unix.MOUNT_ATTR_RDONLY, 0, 0)}
+		return append(cs, setattr(Root, false, unix.MOUNT_ATTR_RDONLY, 0, 0))
 	}
-	return []Call{
+	return append(cs,
 		openat2(Root, rel, unix.O_PATH, 0, inRoot).into(Target),
 		setattr(Target, false, unix.MOUNT_ATTR_RDONLY, 0, 0),
-	}
+	)
 }
 
 // Pivot makes the root tree the root of the mount namespace and lets the old
@@ -414,8 +416,7 @@ type Pivot struct {
 func (Pivot) String() string { return "pivot into the root" }
 
 // Calls implements Step.
-func (s Pivot) Calls() []Call {
-	var cs []Call
+func (s Pivot) Calls(cs []Call) []Call {
 	if s.Shared {
 		cs = append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Work))
 	}
@@ -439,8 +440,8 @@ type OpenRoot struct{ Path string }
 func (s OpenRoot) String() string { return "root is directory " + s.Path + " of the machine" }
 
 // Calls implements Step.
-func (s OpenRoot) Calls() []Call {
-	return []Call{call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root)}
+func (s OpenRoot) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text(s.Path), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root))
 }
 
 // ChangeRoot goes into the root in a mount namespace that others have, too.
@@ -449,12 +450,12 @@ type ChangeRoot struct{}
 func (ChangeRoot) String() string { return "change the root; its mount namespace belongs to others" }
 
 // Calls implements Step.
-func (ChangeRoot) Calls() []Call {
-	return []Call{
+func (ChangeRoot) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
 		call(unix.SYS_CHROOT, "chroot", text(".")),
 		call(unix.SYS_CHDIR, "chdir", text("/")),
-	}
+	)
 }
 
 // CoverOld takes a mount of the machine's tree away, or where it is locked
@@ -464,11 +465,11 @@ type CoverOld struct{ Path string }
 func (s CoverOld) String() string { return "take away the machine's " + s.Path }
 
 // Calls implements Step. All mounts are slaves by now: nobody else notices.
-func (s CoverOld) Calls() []Call {
-	return []Call{
+func (s CoverOld) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_UMOUNT2, "umount2", text(s.Path), flags(unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW, "MNT_DETACH|NOFOLLOW")).ok(unix.EINVAL, unix.EPERM).skip(1),
 		call(unix.SYS_MOUNT, "mount", text("tmpfs"), text(s.Path), text("tmpfs"), num(0), null()).ok(unix.ENOENT),
-	}
+	)
 }
 
 // MoveRoot puts the root tree over the machine's root and goes there. Unlike
@@ -478,13 +479,13 @@ type MoveRoot struct{}
 func (MoveRoot) String() string { return "move the root to / and go there, without pivot" }
 
 // Calls implements Step.
-func (MoveRoot) Calls() []Call {
-	return []Call{
+func (MoveRoot) Calls(cs []Call) []Call {
+	return append(cs,
 		call(unix.SYS_FCHDIR, "fchdir", slot(Root)),
 		call(unix.SYS_MOUNT, "mount", text("."), text("/"), null(), flags(unix.MS_MOVE, "MS_MOVE"), null()),
 		call(unix.SYS_CHROOT, "chroot", text(".")),
 		call(unix.SYS_CHDIR, "chdir", text("/")),
-	}
+	)
 }
 
 // RootPropagation ties the new root to others as asked, after the pivot.
@@ -493,8 +494,8 @@ type RootPropagation struct{ Flags uint64 }
 func (s RootPropagation) String() string { return "make the root " + propagationWord(s.Flags) }
 
 // Calls implements Step.
-func (s RootPropagation) Calls() []Call {
-	return []Call{call(unix.SYS_MOUNT, "mount", null(), text("/"), null(), flags(s.Flags, propagationWord(s.Flags)), null())}
+func (s RootPropagation) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_MOUNT, "mount", null(), text("/"), null(), flags(s.Flags, propagationWord(s.Flags)), null()))
 }
 
 // FreshProc keeps a procfs of the container's own pid namespace that nothing
@@ -504,8 +505,8 @@ type FreshProc struct{}
 func (FreshProc) String() string { return "keep a procfs nobody can cover" }
 
 // Calls implements Step.
-func (FreshProc) Calls() []Call {
-	return newMount(nil, NewMount{FS: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC, Into: Proc, Work: Work})
+func (FreshProc) Calls(cs []Call) []Call {
+	return newMount(cs, NewMount{FS: "proc", Source: "proc", Attr: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV | unix.MOUNT_ATTR_NOEXEC, Into: Proc, Work: Work})
 }
 
 // WriteProc writes to a file below the procfs in slot Proc.
@@ -514,7 +515,7 @@ type WriteProc struct{ Path, Data, What string }
 func (s WriteProc) String() string { return s.What }
 
 // Calls implements Step.
-func (s WriteProc) Calls() []Call { return writeFile(Proc, s.Path, s.Data, beneath, Work) }
+func (s WriteProc) Calls(cs []Call) []Call { return writeFile(cs, Proc, s.Path, s.Data, beneath, Work) }
 
 // WriteSelf writes to a file of the host's procfs about the child itself,
 // before the root changes.
@@ -526,15 +527,15 @@ type WriteSelf struct {
 func (s WriteSelf) String() string { return s.What }
 
 // Calls implements Step.
-func (s WriteSelf) Calls() []Call {
+func (s WriteSelf) Calls(cs []Call) []Call {
 	open := call(unix.SYS_OPENAT, "openat", cwd(), text("/proc/self/"+s.File), flags(unix.O_WRONLY|unix.O_CLOEXEC, "O_WRONLY")).into(Work)
 	w := write(Work, s.Data)
 	if s.Try {
 		open = open.ok(unix.EACCES, unix.EPERM).skip(1)
 		w = w.ok(unix.EACCES, unix.EPERM)
-		return []Call{open, jump(1), w}
+		return append(cs, open, jump(1), w)
 	}
-	return []Call{open, w}
+	return append(cs, open, w)
 }
 
 // Hostname sets the UTS names; an empty one is left alone.
@@ -551,8 +552,7 @@ func (s Hostname) String() string {
 }
 
 // Calls implements Step.
-func (s Hostname) Calls() []Call {
-	var cs []Call
+func (s Hostname) Calls(cs []Call) []Call {
 	if s.Host != "" {
 		cs = append(cs, call(unix.SYS_SETHOSTNAME, "sethostname", quoted(s.Host), num(uint64(len(s.Host)))))
 	}
@@ -568,14 +568,14 @@ type LoopbackUp struct{}
 func (LoopbackUp) String() string { return "bring up lo" }
 
 // Calls implements Step.
-func (LoopbackUp) Calls() []Call {
+func (LoopbackUp) Calls(cs []Call) []Call {
 	ifreq := make([]byte, 40) // struct ifreq: name, then flags
 	copy(ifreq, "lo")
 	binary.NativeEndian.PutUint16(ifreq[unix.IFNAMSIZ:], unix.IFF_UP|unix.IFF_RUNNING)
-	return []Call{
+	return append(cs,
 		call(unix.SYS_SOCKET, "socket", flags(unix.AF_INET, "AF_INET"), flags(unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, "SOCK_DGRAM"), num(0)).into(Work),
 		call(unix.SYS_IOCTL, "ioctl", slot(Work), flags(unix.SIOCSIFFLAGS, "SIOCSIFFLAGS"), blob(ifreq, "{lo IFF_UP|IFF_RUNNING}")),
-	}
+	)
 }
 
 // NewKeyring gives the container a session keyring of its own.
@@ -585,6 +585,6 @@ func (NewKeyring) String() string { return "new session keyring" }
 
 // Calls implements Step. A kernel without keys, or a filter around us that
 // forbids them, leaves nothing to protect.
-func (NewKeyring) Calls() []Call {
-	return []Call{call(unix.SYS_KEYCTL, "keyctl", flags(unix.KEYCTL_JOIN_SESSION_KEYRING, "JOIN_SESSION_KEYRING"), text("berth")).ok(unix.ENOSYS, unix.EPERM, unix.EDQUOT)}
+func (NewKeyring) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_KEYCTL, "keyctl", flags(unix.KEYCTL_JOIN_SESSION_KEYRING, "JOIN_SESSION_KEYRING"), text("berth")).ok(unix.ENOSYS, unix.EPERM, unix.EDQUOT))
 }

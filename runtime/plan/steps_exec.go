@@ -18,7 +18,9 @@ type Session struct{}
 func (Session) String() string { return "new session" }
 
 // Calls implements Step.
-func (Session) Calls() []Call { return []Call{call(unix.SYS_SETSID, "setsid").ok(unix.EPERM)} }
+func (Session) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_SETSID, "setsid").ok(unix.EPERM))
+}
 
 // OpenConsole makes a pty in the container's own devpts. The parent fetches
 // the master from slot Console at the next Point.
@@ -31,13 +33,13 @@ type OpenConsole struct {
 func (OpenConsole) String() string { return "make a terminal in the container's devpts" }
 
 // Calls implements Step. The peer is opened through the master, never by name.
-func (s OpenConsole) Calls() []Call {
-	return []Call{
+func (s OpenConsole) Calls(cs []Call) []Call {
+	return append(cs,
 		openat2(s.Dir, s.Ptmx, unix.O_RDWR|unix.O_NOCTTY, 0, inRoot).into(Console),
 		call(unix.SYS_IOCTL, "ioctl", slot(Console), flags(unix.TIOCSPTLCK, "TIOCSPTLCK"), blob(make([]byte, 4), "0")),
 		call(unix.SYS_IOCTL, "ioctl", slot(Console), flags(unix.TIOCGPTPEER, "TIOCGPTPEER"), flags(unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, "O_RDWR|O_NOCTTY")).into(Peer),
 		call(unix.SYS_FCHOWN, "fchown", slot(Peer), num(uint64(s.UID)), num(uint64(s.GID))),
-	}
+	)
 }
 
 // BindConsole shows the terminal as /dev/console.
@@ -46,8 +48,8 @@ type BindConsole struct{}
 func (BindConsole) String() string { return "bind the terminal on /dev/console" }
 
 // Calls implements Step.
-func (BindConsole) Calls() []Call {
-	cs := []Call{cloneTree(slot(Peer), "", false, Tree)}
+func (BindConsole) Calls(cs []Call) []Call {
+	cs = append(cs, cloneTree(slot(Peer), "", false, Tree))
 	cs = resolve(cs, Root, "/dev/console", false, inRoot, Temp, Target)
 	return append(cs, attach(Tree, Target))
 }
@@ -58,8 +60,8 @@ type UseConsole struct{}
 func (UseConsole) String() string { return "use the terminal" }
 
 // Calls implements Step.
-func (UseConsole) Calls() []Call {
-	cs := []Call{call(unix.SYS_IOCTL, "ioctl", slot(Peer), flags(unix.TIOCSCTTY, "TIOCSCTTY"), num(0))}
+func (UseConsole) Calls(cs []Call) []Call {
+	cs = append(cs, call(unix.SYS_IOCTL, "ioctl", slot(Peer), flags(unix.TIOCSCTTY, "TIOCSCTTY"), num(0)))
 	for fd := range uint64(3) {
 		cs = append(cs, call(unix.SYS_DUP3, "dup3", slot(Peer), num(fd), num(0)))
 	}
@@ -72,8 +74,8 @@ type Umask struct{ Mask uint32 }
 func (s Umask) String() string { return fmt.Sprintf("umask %04o", s.Mask) }
 
 // Calls implements Step.
-func (s Umask) Calls() []Call {
-	return []Call{call(unix.SYS_UMASK, "umask", octal(uint64(s.Mask)))}
+func (s Umask) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_UMASK, "umask", octal(uint64(s.Mask))))
 }
 
 // Rlimit sets one resource limit.
@@ -95,11 +97,11 @@ func limitWord(n uint64) string {
 }
 
 // Calls implements Step.
-func (s Rlimit) Calls() []Call {
+func (s Rlimit) Calls(cs []Call) []Call {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint64(b, s.Soft)
 	binary.NativeEndian.PutUint64(b[8:], s.Hard)
-	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null())}
+	return append(cs, call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(s.Resource, s.Name), shaped(b, LimitHow), null()))
 }
 
 // MoreFDs raises the soft limit of descriptors to the hard one and keeps what
@@ -113,11 +115,11 @@ type MoreFDs struct {
 func (MoreFDs) String() string { return "make room for the descriptors of the set-up" }
 
 // Calls implements Step.
-func (s MoreFDs) Calls() []Call {
+func (s MoreFDs) Calls(cs []Call) []Call {
 	b := make([]byte, 16)
 	binary.NativeEndian.PutUint64(b, s.Hard)
 	binary.NativeEndian.PutUint64(b[8:], s.Hard)
-	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old, "old"))}
+	return append(cs, call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shaped(b, LimitHow), shared(s.Old, "old")))
 }
 
 // SameFDs gives the payload the limit of descriptors that MoreFDs found.
@@ -126,8 +128,8 @@ type SameFDs struct{ Old *[16]byte }
 func (SameFDs) String() string { return "limit of descriptors as it was" }
 
 // Calls implements Step.
-func (s SameFDs) Calls() []Call {
-	return []Call{call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old, "old"), null())}
+func (s SameFDs) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_PRLIMIT64, "prlimit64", num(0), flags(unix.RLIMIT_NOFILE, "RLIMIT_NOFILE"), shared(s.Old, "old"), null()))
 }
 
 // OnlyFDs closes every descriptor from First on, but those in the slots and,
@@ -147,11 +149,10 @@ func (s OnlyFDs) String() string {
 
 // Calls implements Step. These are real closes: a descriptor that exec would
 // close is still there for /proc/self/fd tricks until exec.
-func (s OnlyFDs) Calls() []Call {
+func (s OnlyFDs) Calls(cs []Call) []Call {
 	if s.Slots {
-		return []Call{closeRange(s.First, SlotBase-1), closeRange(SlotBase+MaxSlots, -1)}
+		return append(cs, closeRange(s.First, SlotBase-1), closeRange(SlotBase+MaxSlots, -1))
 	}
-	cs := []Call{}
 	first := s.First
 	if s.Start {
 		cs = append(cs, closeRange(first, Start.FD()-1))
@@ -180,10 +181,9 @@ func (s Chdir) String() string { return "go to " + s.Path }
 
 // Calls implements Step. By now no descriptor leads out of the root: OnlyFDs
 // comes first, and Verify insists.
-func (s Chdir) Calls() []Call {
-	var cs []Call
+func (s Chdir) Calls(cs []Call) []Call {
 	if s.Make {
-		cs = makeDirs(s.Path)
+		cs = makeDirs(cs, s.Path)
 	}
 	return append(cs, chdir(s.Path).ok(unix.EACCES))
 }
@@ -197,27 +197,28 @@ type ChdirAgain struct{ Path string }
 func (s ChdirAgain) String() string { return "go to " + s.Path + " as the user, or have gone as root" }
 
 // Calls implements Step.
-func (s ChdirAgain) Calls() []Call {
+func (s ChdirAgain) Calls(cs []Call) []Call {
 	buf := blob(make([]byte, 4096), "buf")
 	length := int64(len(path.Clean(s.Path)) + 1)
-	return []Call{
+	return append(cs,
 		chdir(s.Path).ok(unix.EACCES).skip(1),
 		call(unix.SYS_GETCWD, "getcwd", buf, num(4096)).must(length),
-	}
+	)
 }
 
-// makeDirs makes the missing directories of an absolute path after the pivot,
+// makeDirs appends what makes the missing directories of an absolute path after the pivot,
 // when nothing but the container can be reached.
-func makeDirs(p string) []Call {
-	var cs []Call
+func makeDirs(cs []Call, p string) []Call {
+	first := len(cs)
+	cs = append(cs, call(unix.SYS_FACCESSAT2, "faccessat2", cwd(), text(p), num(unix.F_OK), num(0)).ok(unix.ENOENT, unix.EACCES))
 	for i := 1; i < len(p); i++ {
 		if p[i] == '/' {
 			cs = append(cs, mkdir(p[:i]))
 		}
 	}
 	cs = append(cs, mkdir(p))
-	probe := call(unix.SYS_FACCESSAT2, "faccessat2", cwd(), text(p), num(unix.F_OK), num(0)).ok(unix.ENOENT, unix.EACCES).skip(len(cs))
-	return append([]Call{probe}, cs...)
+	cs[first] = cs[first].skip(len(cs) - first - 1)
+	return cs
 }
 
 func mkdir(p string) Call {
@@ -235,12 +236,11 @@ func (s FindExecutable) String() string { return "find " + s.Name }
 
 // Calls implements Step: the first executable wins; something that exists and
 // is not executable explains more than "not found".
-func (s FindExecutable) Calls() []Call {
+func (s FindExecutable) Calls(cs []Call) []Call {
 	if len(s.Paths) == 1 {
-		return []Call{access(s.Paths[0], unix.X_OK)}
+		return append(cs, access(s.Paths[0], unix.X_OK))
 	}
 	n := len(s.Paths)
-	cs := make([]Call, 0, 2*n+2)
 	for i, p := range s.Paths {
 		cs = append(cs, access(p, unix.X_OK).ok(unix.ENOENT, unix.ENOTDIR, unix.EACCES).skip(2*n+1-i))
 	}
@@ -266,10 +266,9 @@ func (s DropBounding) String() string {
 }
 
 // Calls implements Step.
-func (s DropBounding) Calls() []Call {
-	cs := make([]Call, len(s.Caps))
-	for i, c := range s.Caps {
-		cs[i] = prctl("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP, flags(uint64(c), capWord(c)))
+func (s DropBounding) Calls(cs []Call) []Call {
+	for _, c := range s.Caps {
+		cs = append(cs, prctl("PR_CAPBSET_DROP", unix.PR_CAPBSET_DROP, flags(uint64(c), capWord(c))))
 	}
 	return cs
 }
@@ -289,9 +288,9 @@ func (s SetIDs) String() string {
 }
 
 // Calls implements Step. The ids are read back: a wrong one is fatal.
-func (s SetIDs) Calls() []Call {
+func (s SetIDs) Calls(cs []Call) []Call {
 	u, g := num(uint64(s.UID)), num(uint64(s.GID))
-	cs := []Call{prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, num(1))}
+	cs = append(cs, prctl("PR_SET_KEEPCAPS", unix.PR_SET_KEEPCAPS, num(1)))
 	b := make([]byte, 4*len(s.Groups))
 	for i, id := range s.Groups {
 		binary.NativeEndian.PutUint32(b[4*i:], id)
@@ -315,7 +314,7 @@ func (s SetCaps) String() string {
 }
 
 // Calls implements Step.
-func (s SetCaps) Calls() []Call {
+func (s SetCaps) Calls(cs []Call) []Call {
 	header := make([]byte, 8)
 	binary.NativeEndian.PutUint32(header, unix.LINUX_CAPABILITY_VERSION_3)
 	data := make([]byte, 24)
@@ -325,7 +324,7 @@ func (s SetCaps) Calls() []Call {
 		binary.NativeEndian.PutUint32(data[12*i+8:], uint32(s.Inheritable>>half))
 	}
 	show := fmt.Sprintf("{e=%#x p=%#x i=%#x}", s.Effective, s.Permitted, s.Inheritable)
-	return []Call{call(unix.SYS_CAPSET, "capset", blob(header, "{V3}"), blob(data, show))}
+	return append(cs, call(unix.SYS_CAPSET, "capset", blob(header, "{V3}"), blob(data, show)))
 }
 
 // RaiseAmbient adds to the ambient set; a kernel or namespace that will not is
@@ -341,8 +340,8 @@ func (s RaiseAmbient) String() string {
 }
 
 // Calls implements Step.
-func (s RaiseAmbient) Calls() []Call {
-	cs := []Call{prctl("PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT, flags(unix.PR_CAP_AMBIENT_CLEAR_ALL, "CLEAR_ALL"))}
+func (s RaiseAmbient) Calls(cs []Call) []Call {
+	cs = append(cs, prctl("PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT, flags(unix.PR_CAP_AMBIENT_CLEAR_ALL, "CLEAR_ALL")))
 	for _, c := range s.Caps {
 		cs = append(cs, prctl("PR_CAP_AMBIENT", unix.PR_CAP_AMBIENT, flags(unix.PR_CAP_AMBIENT_RAISE, "RAISE"), flags(uint64(c), capWord(c))).ok(unix.EPERM))
 	}
@@ -355,8 +354,8 @@ type NoNewPrivileges struct{}
 func (NoNewPrivileges) String() string { return "no new privileges" }
 
 // Calls implements Step.
-func (NoNewPrivileges) Calls() []Call {
-	return []Call{prctl("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, num(1))}
+func (NoNewPrivileges) Calls(cs []Call) []Call {
+	return append(cs, prctl("PR_SET_NO_NEW_PRIVS", unix.PR_SET_NO_NEW_PRIVS, num(1)))
 }
 
 // Seccomp installs a filter.
@@ -375,7 +374,7 @@ func (s Seccomp) String() string {
 }
 
 // Calls implements Step. struct sock_fprog is a count and a pointer.
-func (s Seccomp) Calls() []Call {
+func (s Seccomp) Calls(cs []Call) []Call {
 	code := make([]byte, 8*len(s.Prog))
 	for i, in := range s.Prog {
 		binary.NativeEndian.PutUint16(code[8*i:], in.Code)
@@ -391,7 +390,7 @@ func (s Seccomp) Calls() []Call {
 	if s.Listener != 0 {
 		c = c.must(int64(s.Listener))
 	}
-	return []Call{c}
+	return append(cs, c)
 }
 
 // Exec becomes the payload.
@@ -416,8 +415,7 @@ func (s Exec) String() string {
 }
 
 // Calls implements Step.
-func (s Exec) Calls() []Call {
-	var cs []Call
+func (s Exec) Calls(cs []Call) []Call {
 	for _, p := range s.Paths {
 		c := call(unix.SYS_EXECVE, "execve", text(p), list("args", s.Args), list("variables", s.Env))
 		if len(s.Paths) > 1 {

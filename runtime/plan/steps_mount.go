@@ -50,9 +50,8 @@ func (s Mount) words() string {
 }
 
 // Calls implements Step.
-func (s Mount) Calls() []Call {
+func (s Mount) Calls(cs []Call) []Call {
 	tree := s.Have
-	cs := make([]Call, 0, 16+len(s.New.Data)+4*strings.Count(s.To, "/"))
 	if tree == 0 {
 		tree = Tree
 		cs = s.tree(cs, tree)
@@ -60,7 +59,7 @@ func (s Mount) Calls() []Call {
 	if s.Plain {
 		cs = resolve(cs, Root, s.To, s.IsDir, noLinks, Temp, Target)
 		if s.Bind {
-			cs = append(cs, wait(Checked)...)
+			cs = wait(cs, Checked)
 		}
 	} else if s.Fresh && !s.Fills() {
 		cs = resolve(cs, Root, s.To, s.IsDir, inRoot, Temp, Target)
@@ -76,21 +75,31 @@ func (s Mount) Calls() []Call {
 // nothing may be mounted, or to nothing: then the parent makes the target, and
 // looks at what the child has opened.
 func (s Mount) target(cs []Call) []Call {
-	var fill []Call
-	if s.Fills() {
-		fill = wait(Filled)
-		if s.Flags.Set&unix.MOUNT_ATTR_RDONLY != 0 {
-			fill = append(fill, setattr(Tree, false, unix.MOUNT_ATTR_RDONLY, 0, 0))
-		}
+	const links = 5 // calls of the way with links
+	fill := 0       // calls to fill the mount
+	readOnly := s.Flags.Set&unix.MOUNT_ATTR_RDONLY != 0
+	switch {
+	case s.Fills() && readOnly:
+		fill = 3
+	case s.Fills():
+		fill = 2
 	}
 	rel := strings.TrimPrefix(path.Clean("/"+s.To), "/")
-	links := append(wait(Linked), openat2(Root, rel, unix.O_PATH, 0, inRoot).into(Target))
-	links = append(links, wait(Checked)...)
 	first := len(cs)
 	cs = append(cs, openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ELOOP))
-	cs = createPlain(cs, rel, s.IsDir, len(links)+len(fill))
-	cs[first] = cs[first].skip(len(cs) - first - 1 + len(links))
-	return append(append(cs, links...), fill...)
+	cs = createPlain(cs, rel, s.IsDir, links+fill)
+	cs[first] = cs[first].skip(len(cs) - first - 1 + links)
+
+	cs = wait(cs, Linked)
+	cs = append(cs, openat2(Root, rel, unix.O_PATH, 0, inRoot).into(Target))
+	cs = wait(cs, Checked)
+	if s.Fills() {
+		cs = wait(cs, Filled)
+		if readOnly {
+			cs = append(cs, setattr(Tree, false, unix.MOUNT_ATTR_RDONLY, 0, 0))
+		}
+	}
+	return cs
 }
 
 // createPlain appends what makes a target that is missing, on a way without
@@ -130,7 +139,7 @@ type Bring struct{ Mount Mount }
 func (s Bring) String() string { return "have ready: " + s.Mount.words() }
 
 // Calls implements Step.
-func (s Bring) Calls() []Call { return s.Mount.tree(nil, s.Mount.Have) }
+func (s Bring) Calls(cs []Call) []Call { return s.Mount.tree(cs, s.Mount.Have) }
 
 // tree appends what makes the detached mount with all its attributes, so that
 // it is never visible with fewer.
@@ -150,7 +159,7 @@ func (s Mount) tree(cs []Call, into Slot) []Call {
 		cs = append(cs, mapOwners(into, s.Users, f.IDMapRec))
 	}
 	if s.Bind && f.Named {
-		cs = append(cs, s.onlyNamed(into)...)
+		cs = s.onlyNamed(cs, into)
 	}
 	if f.RecSet|f.RecClear != 0 {
 		cs = append(cs, setattr(into, true, f.RecSet, f.RecClear, 0))
@@ -171,18 +180,17 @@ var bindFlags = [...]uint64{
 	unix.MOUNT_ATTR_NOEXEC, unix.MOUNT_ATTR_NOSYMFOLLOW,
 }
 
-// onlyNamed sets the named flags and clears the others. A flag that is locked
+// onlyNamed appends what sets the named flags and clears the others. A flag that is locked
 // stays, unless it was named: then the kernel refuses.
-func (s Mount) onlyNamed(t Slot) []Call {
+func (s Mount) onlyNamed(cs []Call, t Slot) []Call {
 	f := s.Flags
 	var others uint64
 	for _, bit := range bindFlags {
 		others |= bit &^ (f.Set | f.Clear)
 	}
 	if !s.Locked {
-		return []Call{setattr(t, false, f.Set, f.Clear|others, 0)}
+		return append(cs, setattr(t, false, f.Set, f.Clear|others, 0))
 	}
-	var cs []Call
 	if f.Set|f.Clear != 0 {
 		cs = append(cs, setattr(t, false, f.Set, f.Clear, 0))
 	}
@@ -198,8 +206,8 @@ func (s Mount) onlyNamed(t Slot) []Call {
 // see mount_setattr(2), "ID-mapped mounts".
 func mapOwners(t, users Slot, recursive bool) Call {
 	c := setattr(t, recursive, unix.MOUNT_ATTR_IDMAP, 0, 0)
-	how := []byte(c.Args[3].S)
+	how := []byte(c.args[3].S)
 	binary.NativeEndian.PutUint64(how[24:], uint64(users.FD()))
-	c.Args[3] = blob(how, "{+idmap "+users.String()+"}")
+	c.args[3] = blob(how, "{+idmap "+users.String()+"}")
 	return c
 }

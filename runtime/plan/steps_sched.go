@@ -22,7 +22,7 @@ func (s Affinity) String() string {
 
 // Calls implements Step. The kernel cuts the mask down to the cpuset. That
 // nothing is asked for and nothing can be set is no error.
-func (s Affinity) Calls() []Call {
+func (s Affinity) Calls(cs []Call) []Call {
 	show := s.CPUs
 	if show == "" {
 		show = "all"
@@ -31,7 +31,7 @@ func (s Affinity) Calls() []Call {
 	if s.CPUs == "" {
 		c = c.ok(unix.EPERM, unix.ENOSYS, unix.EINVAL)
 	}
-	return []Call{c}
+	return append(cs, c)
 }
 
 // everyCPU is a mask of 1024 processors.
@@ -68,7 +68,7 @@ func (s SchedulerPolicy) String() string {
 }
 
 // Calls implements Step.
-func (s SchedulerPolicy) Calls() []Call {
+func (s SchedulerPolicy) Calls(cs []Call) []Call {
 	b := make([]byte, 48) // struct sched_attr, first version
 	e := binary.NativeEndian
 	e.PutUint32(b, 48)
@@ -79,7 +79,7 @@ func (s SchedulerPolicy) Calls() []Call {
 	e.PutUint64(b[24:], s.Runtime)
 	e.PutUint64(b[32:], s.Deadline)
 	e.PutUint64(b[40:], s.Period)
-	return []Call{call(unix.SYS_SCHED_SETATTR, "sched_setattr", num(0), blob(b, "{"+s.String()+"}"), num(0))}
+	return append(cs, call(unix.SYS_SCHED_SETATTR, "sched_setattr", num(0), blob(b, "{"+s.String()+"}"), num(0)))
 }
 
 // IOPriority sets class and level of the payload's input and output.
@@ -92,10 +92,10 @@ type IOPriority struct {
 func (s IOPriority) String() string { return fmt.Sprintf("io priority %s %d", s.Name, s.Level) }
 
 // Calls implements Step; see ioprio_set(2).
-func (s IOPriority) Calls() []Call {
+func (s IOPriority) Calls(cs []Call) []Call {
 	const process, classShift = 1, 13
-	return []Call{call(unix.SYS_IOPRIO_SET, "ioprio_set", flags(process, "IOPRIO_WHO_PROCESS"), num(0),
-		flags(s.Class<<classShift|s.Level, fmt.Sprintf("%s|%d", s.Name, s.Level)))}
+	return append(cs, call(unix.SYS_IOPRIO_SET, "ioprio_set", flags(process, "IOPRIO_WHO_PROCESS"), num(0),
+		flags(s.Class<<classShift|s.Level, fmt.Sprintf("%s|%d", s.Name, s.Level))))
 }
 
 // MemoryPolicy sets from which nodes the payload gets its memory.
@@ -109,12 +109,12 @@ func (s MemoryPolicy) String() string { return "memory policy " + s.Words }
 
 // Calls implements Step; see set_mempolicy(2). The kernel reads one bit less
 // than it is told.
-func (s MemoryPolicy) Calls() []Call {
+func (s MemoryPolicy) Calls(cs []Call) []Call {
 	mask, bits := null(), uint64(0)
 	if len(s.Mask) > 0 {
 		mask, bits = blob(s.Mask, "nodes"), uint64(len(s.Mask)*8+1)
 	}
-	return []Call{call(unix.SYS_SET_MEMPOLICY, "set_mempolicy", flags(s.Mode, s.Words), mask, num(bits))}
+	return append(cs, call(unix.SYS_SET_MEMPOLICY, "set_mempolicy", flags(s.Mode, s.Words), mask, num(bits)))
 }
 
 // Personality sets the execution domain.
@@ -126,6 +126,6 @@ type Personality struct {
 func (s Personality) String() string { return "personality " + s.Name }
 
 // Calls implements Step.
-func (s Personality) Calls() []Call {
-	return []Call{call(unix.SYS_PERSONALITY, "personality", flags(s.Domain, "PER_"+s.Name))}
+func (s Personality) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_PERSONALITY, "personality", flags(s.Domain, "PER_"+s.Name)))
 }
