@@ -152,7 +152,9 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if c.cg, err = groups(layout, c.req.ID, c.spec, c.r.Systemd); err != nil {
 		return err
 	}
-	c.announce()
+	if err := c.announce(); err != nil {
+		return err
+	}
 	// Groups that are there already may be somebody else's: Create may refuse
 	// them, and a record would give them to whoever deletes us.
 	if !anyExists(c.cg.Paths()) {
@@ -225,7 +227,7 @@ func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgro
 }
 
 // announce fills in the state of a container that has no process yet.
-func (c *creation) announce() {
+func (c *creation) announce() (err error) {
 	c.st = &State{
 		State: specs.State{
 			Version: specs.Version, ID: c.req.ID, Status: specs.StateCreating,
@@ -234,6 +236,9 @@ func (c *creation) announce() {
 		Rootfs: c.req.Bundle.Root, Created: time.Now().UTC(), Owner: owner(), Cgroups: c.cg.Paths(),
 		Program: programOf(c.spec.Process), Hooks: c.spec.Hooks != nil,
 	}
+	c.st.Below, err = underRoot(c.spec, c.st.Rootfs)
+	c.undo.Add(func() error { return detachRoot(c.st) })
+	return err
 }
 
 func (c *creation) compile(context.Context) error {

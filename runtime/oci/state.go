@@ -61,6 +61,7 @@ type State struct {
 	Cgroups    map[string]string `json:"cgroups"`
 	Program    string            `json:"program"` // args[0], for the errors of a later start
 	Hooks      bool              `json:"hooks,omitempty"`
+	Below      uint64            `json:"below,omitempty"` // the mount under the root, where that is attached on the machine
 }
 
 // CheckID refuses names that are no plain file names. The rule is runc's.

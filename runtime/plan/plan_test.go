@@ -25,7 +25,15 @@ func TestCompileRefuses(t *testing.T) {
 		{"no args", func(s *specs.Spec) { s.Process.Args = nil }, "process.args"},
 		{"relative cwd", func(s *specs.Spec) { s.Process.Cwd = "x" }, "process.cwd"},
 		{"no linux", func(s *specs.Spec) { s.Linux = nil }, "linux: missing"},
-		{"no mount namespace", func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[:1] }, "mounts: needs a mount namespace"},
+		{"masks on the machine", func(s *specs.Spec) { s.Linux.Namespaces = s.Linux.Namespaces[:1] }, "linux.maskedPaths: needs a mount namespace"},
+		{"views on the machine", func(s *specs.Spec) {
+			s.Linux.Namespaces, s.Linux.MaskedPaths = s.Linux.Namespaces[:1], nil
+			s.Linux.ReadonlyPaths = []string{"/proc/sys"}
+		}, "linux.readonlyPaths: needs a mount namespace"},
+		{"mounts of a user on the machine", func(s *specs.Spec) {
+			s.Linux.Namespaces, s.Linux.MaskedPaths, s.Linux.ReadonlyPaths = []specs.LinuxNamespace{{Type: specs.UserNamespace}}, nil, nil
+			s.Linux.UIDMappings, s.Linux.GIDMappings = mapOf(0, 1, 1), mapOf(0, 1, 1)
+		}, "mounts, in a user namespace: needs a mount namespace"},
 		{"relative namespace", func(s *specs.Spec) { s.Linux.Namespaces[0].Path = "ns/x" }, "linux.namespaces[0].path"},
 		{"unknown namespace", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = "moon" }, "linux.namespaces[1].type"},
 		{"twice", func(s *specs.Spec) { s.Linux.Namespaces[1].Type = s.Linux.Namespaces[0].Type }, "linux.namespaces[1].type"},
@@ -261,7 +269,7 @@ func TestFilterComesLast(t *testing.T) {
 
 // No specification may make the planner panic, and no plan may break its own rules.
 func FuzzCompile(f *testing.F) {
-	for _, name := range []string{"default.json", "userns.json", "joined.json", "mapped.json", "shared.json", "unmounted.json"} {
+	for _, name := range []string{"default.json", "userns.json", "joined.json", "mapped.json", "shared.json", "unmounted.json", "machine.json"} {
 		data, err := os.ReadFile("testdata/" + name)
 		if err != nil {
 			f.Fatal(err)

@@ -249,8 +249,7 @@ func (s CloneRoot) String() string { return "root from directory " + s.Path }
 // Calls implements Step.
 func (s CloneRoot) Calls() []Call { return []Call{cloneTree(cwd(), s.Path, true, Root)} }
 
-// AttachRoot puts the root tree onto a directory of the child's own mount
-// namespace.
+// AttachRoot puts the root tree onto a directory of the child's mount namespace.
 type AttachRoot struct {
 	Path        string
 	Propagation uint64
@@ -265,6 +264,15 @@ func (s AttachRoot) Calls() []Call {
 		attachAt(Root, s.Path),
 	}
 }
+
+// PrivateRoot unties the root from what it was attached to: below a shared mount
+// it has become shared.
+type PrivateRoot struct{}
+
+func (PrivateRoot) String() string { return "nothing below root shows elsewhere" }
+
+// Calls implements Step.
+func (PrivateRoot) Calls() []Call { return []Call{setattr(Root, true, 0, 0, unix.MS_PRIVATE)} }
 
 // ClassicRoot mounts the root with mount(2), for file systems whose options do
 // not fit through fsconfig(2), and opens it.
