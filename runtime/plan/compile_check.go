@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // This file refuses values that the kernel, or a later command, would refuse
@@ -24,7 +25,9 @@ func (c *compiler) checkSpec() error {
 	case s.Root == nil || s.Root.Path == "":
 		return fault.New(fault.Invalid, "root.path: missing")
 	case s.Linux.IntelRdt != nil:
-		return fault.New(fault.Unsupported, "linux.intelRdt: resctrl groups are not supported by this version")
+		if err := resctrl.Check(s.Linux.IntelRdt); err != nil {
+			return err
+		}
 	}
 	for _, check := range []func() error{c.checkOffsets, c.checkHooks, c.checkNetDevices} {
 		if err := check(); err != nil {

@@ -134,6 +134,7 @@ func TestCompileRefuses(t *testing.T) {
 		{"NUL in environment", func(s *specs.Spec) { s.Process.Env = []string{"A=\x00"} }, "NUL"},
 		{"NUL in a mount", func(s *specs.Spec) { s.Mounts[0].Destination = "/a\x00b" }, "NUL"},
 		{"propagation", func(s *specs.Spec) { s.Linux.RootfsPropagation = "wild" }, "linux.rootfsPropagation"},
+		{"group of caches", func(s *specs.Spec) { s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "a/b"} }, "linux.intelRdt.closID"},
 		{"hostname of the host", func(s *specs.Spec) {
 			s.Linux.Namespaces = []specs.LinuxNamespace{{Type: specs.MountNamespace}}
 		}, "hostname"},
@@ -146,14 +147,6 @@ func TestCompileRefuses(t *testing.T) {
 				t.Errorf("got %v, want an invalid %q", err, tt.want)
 			}
 		})
-	}
-}
-
-func TestNoResctrl(t *testing.T) {
-	s := readSpec(t, "default.json")
-	s.Linux.IntelRdt = &specs.LinuxIntelRdt{}
-	if _, err := Compile(s, nil, goldenFacts()); !errors.Is(err, fault.Unsupported) || !strings.Contains(err.Error(), "linux.intelRdt") {
-		t.Error(err)
 	}
 }
 
