@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 
@@ -182,7 +183,11 @@ func (r *rooms) write(b *parts) error {
 			return err
 		}
 	}
-	if err := b.json("config.json", b.spec); err != nil {
+	text, err := specText(b.spec)
+	if err != nil {
+		return fault.Op("encode", "config.json", err)
+	}
+	if err := b.put("config.json", text); err != nil {
 		return err
 	}
 	if err := r.cfg.Fail("monitor config"); err != nil {
@@ -197,9 +202,26 @@ func (b *parts) json(name string, v any) error {
 	if err != nil {
 		return fault.Op("encode", name, err)
 	}
+	return b.put(name, data)
+}
+
+func (b *parts) put(name string, data []byte) error {
 	path := filepath.Join(b.dir, name)
 	if b.durable {
 		return disk.WriteDurable(path, data, 0o600)
 	}
 	return disk.Write(path, data, 0o600)
+}
+
+// specText encodes a specification. A profile's list of flags that is there
+// and empty says something, and its type leaves it out.
+func specText(s *specs.Spec) ([]byte, error) {
+	text, err := jsontext.Marshal(s)
+	if err != nil || s.Linux == nil || s.Linux.Seccomp == nil || s.Linux.Seccomp.Flags == nil || len(s.Linux.Seccomp.Flags) > 0 {
+		return text, err
+	}
+	// Within a string the quotes would have backslashes, and no other field
+	// of this name has an object.
+	const profile = `"seccomp":{`
+	return bytes.Replace(text, []byte(profile), []byte(profile+`"flags":[],`), 1), nil
 }

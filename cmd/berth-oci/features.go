@@ -11,13 +11,13 @@ import (
 // addFeatures fills in what this kernel has a part in, and the longer lists;
 // see features-linux.md.
 func addFeatures(f *features.Features) {
-	yes, no := true, false
+	yes := true
 	f.MountOptions = mount.Options()
 	l := f.Linux
 	caps := container.Capabilities()
 	l.Capabilities = caps[:min(len(caps), int(kernel.LastCap())+1)]
 	l.Cgroup.Rdma = &yes
-	l.IntelRdt = &features.IntelRdt{Enabled: &no, Schemata: &no, Monitoring: &no}
+	l.IntelRdt = &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes}
 	l.MemoryPolicy = &features.MemoryPolicy{
 		Modes: []string{"MPOL_DEFAULT", "MPOL_BIND", "MPOL_INTERLEAVE", "MPOL_WEIGHTED_INTERLEAVE", "MPOL_PREFERRED", "MPOL_PREFERRED_MANY", "MPOL_LOCAL"},
 		Flags: []string{"MPOL_F_NUMA_BALANCING", "MPOL_F_RELATIVE_NODES", "MPOL_F_STATIC_NODES"},

@@ -2,16 +2,16 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"os"
-	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/docker/go-units"
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // maxResources bounds what update reads.
@@ -43,14 +43,14 @@ func cmdUpdate(a *app) func() (int, error) {
 		if err != nil {
 			return 1, err
 		}
-		group, schemata, err := a.caches()
+		caches, err := a.caches()
 		if err != nil {
 			return 1, err
 		}
-		if err := m.Apply(r); err != nil || schemata == "" {
+		if err := m.Apply(r); err != nil || len(caches) == 0 {
 			return 0, err
 		}
-		return 0, writeSchemata(group, schemata)
+		return 0, a.rt.SetCaches(a.args[0], caches)
 	}
 }
 
@@ -95,12 +95,8 @@ func (a *app) resources(r *specs.LinuxResources) error {
 // obsolete are flags that callers may still give.
 var obsolete = [...]string{"kernel-memory", "kernel-memory-tcp"}
 
-// resctrl is where the kernel divides caches and memory bandwidth.
-const resctrl = "/sys/fs/resctrl"
-
-// caches are the schemata that the flags name and the container's resctrl
-// group, which has the name that its specification gives, or its own.
-func (a *app) caches() (group, schemata string, err error) {
+// caches are the schemata that the flags name.
+func (a *app) caches() (lines []resctrl.Line, err error) {
 	for _, f := range [...]struct{ name, kind string }{
 		{"l3-cache-schema", "Intel RDT/CAT: l3 cache"},
 		{"mem-bw-schema", "Intel RDT/MBA: memory bandwidth"},
@@ -108,37 +104,20 @@ func (a *app) caches() (group, schemata string, err error) {
 		if !a.flags.Changed(f.name) {
 			continue
 		}
-		if _, err := os.Stat(resctrl + "/schemata"); err != nil {
-			return "", "", fault.New(fault.Unsupported, "--%s: %s schema is not enabled: resctrl is not mounted on %s", f.name, f.kind, resctrl)
+		info, err := os.ReadFile("/proc/self/mountinfo")
+		if err != nil {
+			return nil, err
 		}
-		schemata += a.flags.Lookup(f.name).Value.String() + "\n"
+		if resctrl.Find(string(info)) == "" {
+			return nil, fault.New(fault.Unsupported, "--%s: %s schema is not enabled: resctrl is not mounted on this machine", f.name, f.kind)
+		}
+		text := a.flags.Lookup(f.name).Value.String()
+		if strings.Contains(text, "\n") {
+			return nil, fault.New(fault.Invalid, "--%s: %q has a line break", f.name, text)
+		}
+		lines = append(lines, resctrl.Line{Field: "--" + f.name, Text: text})
 	}
-	if schemata == "" {
-		return "", "", nil
-	}
-	spec, err := a.rt.Spec(a.args[0])
-	if err != nil {
-		return "", "", err
-	}
-	group = a.args[0]
-	if spec.Linux.IntelRdt != nil && spec.Linux.IntelRdt.ClosID != "" {
-		group = spec.Linux.IntelRdt.ClosID
-	}
-	if filepath.Base(group) != group {
-		return "", "", fault.New(fault.Invalid, "linux.intelRdt.closID: %q: give a plain name", group)
-	}
-	return group, schemata, nil
-}
-
-// writeSchemata makes no group: who is in one that is new would be decided by
-// nobody.
-func writeSchemata(group, schemata string) error {
-	f, err := os.OpenFile(filepath.Join(resctrl, group, "schemata"), os.O_WRONLY, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(schemata)
-	return errors.Join(err, f.Close())
+	return lines, nil
 }
 
 // updateFlags are the flags of update and what each sets.

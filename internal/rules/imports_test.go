@@ -28,9 +28,10 @@ $stones = internal/fault internal/cleanup internal/disk internal/jsontext intern
 runtime/seccomp: internal/fault internal/jsontext $spec
 runtime/cgroup/systemd: internal/fault $sys
 runtime/cgroup:  $stones $spec $sys runtime/cgroup/systemd
-runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup
+runtime/resctrl: internal/fault internal/cleanup internal/mount $spec $sys
+runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl
 runtime/launch:  $stones $spec $sys runtime/plan
-runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/plan runtime/launch github.com/moby/sys/...
+runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl runtime/plan runtime/launch github.com/moby/sys/...
 
 # Rooms: stones, and what is below them in the same room.
 snapshot:           $stones $sys

@@ -21,7 +21,7 @@ type Stats struct {
 	Blkio   BlkioStats              `json:"blkio"`
 	Hugetlb map[string]HugetlbStats `json:"hugetlb"`
 
-	// Always empty: resctrl and network interfaces are nobody's here. Readers
+	// Always empty: resctrl and network interfaces are not counted here. Readers
 	// of the form expect the keys.
 	IntelRdt          struct{}   `json:"intel_rdt"`
 	NetworkInterfaces []struct{} `json:"network_interfaces"`

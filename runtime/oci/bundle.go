@@ -21,6 +21,7 @@ import (
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/plan"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // RootfsFile stands beside config.json when the root is to be mounted by the
@@ -132,7 +133,7 @@ func checkSpec(path string, s *specs.Spec) error {
 }
 
 // facts gathers what planning needs to know of the machine and of the request.
-func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
+func (b *Bundle) facts(m cgroup.Manager, caches *resctrl.Group, req *CreateRequest) plan.Facts {
 	f := plan.Facts{
 		RootPath: b.Root, LastCap: kernel.LastCap(), Caps: ownCaps(b.Spec), Files: kernel.FileLimit(), Arch: runtime.GOARCH,
 		SourceIsDir: b.sources(), Cgroups: cgroupViews(m),
@@ -141,6 +142,7 @@ func (b *Bundle) facts(m cgroup.Manager, req *CreateRequest) plan.Facts {
 	}
 	f.SELinux = b.Spec.Linux.MountLabel != "" && kernel.SELinux()
 	f.Doors, f.IntoCgroup = doors(m)
+	f.Doors = append(f.Doors, resctrlDoors(caches)...)
 	if len(f.Doors) > 0 { // the parent makes them meanwhile
 		f.ParentAt = append([]plan.Point{plan.Grouped}, f.ParentAt...)
 	}

@@ -61,3 +61,32 @@ func hex(n uint64) string {
 	}
 	return hex(n/16) + digits[n%16:n%16+1]
 }
+
+// A filter may forbid capset(2): without
+// no_new_privs the right to install it is not given up by a call, and the
+// payload has not got it all the same.
+func TestFilterForbidsCapset(t *testing.T) {
+	some := []string{"CAP_KILL", "CAP_CHOWN"}
+	for _, nnp := range []bool{false, true} {
+		for _, tt := range []struct {
+			uid  uint32
+			want string
+		}{{0, " 21 21 21 \n"}, {1000, "   21 \n"}} {
+			p := newPod(t, capProbe)
+			p.spec.Process.NoNewPrivileges = nnp
+			p.spec.Process.User = specs.User{UID: tt.uid, GID: tt.uid}
+			p.spec.Process.Capabilities = &specs.LinuxCapabilities{Bounding: some, Permitted: some, Effective: some}
+			p.spec.Linux.Seccomp = &specs.LinuxSeccomp{DefaultAction: specs.ActAllow, Syscalls: []specs.LinuxSyscall{{
+				Names: []string{"capset"}, Action: specs.ActKillProcess,
+			}}}
+			o := newOutput(t)
+			p.create(o)
+			if err := p.Start(t.Context(), p.id); err != nil {
+				t.Fatal(err)
+			}
+			if got := o.text(); got != tt.want {
+				t.Errorf("no_new_privs %t, user %d: %q, want %q", nnp, tt.uid, got, tt.want)
+			}
+		}
+	}
+}

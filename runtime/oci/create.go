@@ -20,6 +20,7 @@ import (
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // CreateRequest asks for a container.
@@ -84,6 +85,7 @@ func (r *Runtime) Create(ctx context.Context, req CreateRequest) (_ *Process, er
 	}{
 		{"reserve", c.reserve},
 		{"cgroup", c.makeCgroup},
+		{"resctrl", c.makeResctrl},
 		{"compile", c.compile},
 		{"inputs", c.inputs},
 		{"launch", c.launch},
@@ -152,7 +154,9 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	if c.cg, err = groups(layout, c.req.ID, c.spec, c.r.Systemd); err != nil {
 		return err
 	}
-	c.announce()
+	if err := c.announce(); err != nil {
+		return err
+	}
 	// Groups that are there already may be somebody else's: Create may refuse
 	// them, and a record would give them to whoever deletes us.
 	if !anyExists(c.cg.Paths()) {
@@ -225,7 +229,7 @@ func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgro
 }
 
 // announce fills in the state of a container that has no process yet.
-func (c *creation) announce() {
+func (c *creation) announce() (err error) {
 	c.st = &State{
 		State: specs.State{
 			Version: specs.Version, ID: c.req.ID, Status: specs.StateCreating,
@@ -234,11 +238,17 @@ func (c *creation) announce() {
 		Rootfs: c.req.Bundle.Root, Created: time.Now().UTC(), Owner: owner(), Cgroups: c.cg.Paths(),
 		Program: programOf(c.spec.Process), Hooks: c.spec.Hooks != nil,
 	}
+	if c.st.Resctrl, err = c.r.chooseResctrl(c.req.ID, c.spec); err != nil {
+		return err
+	}
+	c.st.Below, err = underRoot(c.spec, c.st.Rootfs)
+	c.undo.Add(func() error { return detachRoot(c.st) })
+	return err
 }
 
 func (c *creation) compile(context.Context) error {
 	var err error
-	if c.plan, err = compile(c.req, c.cg); err != nil {
+	if c.plan, err = compile(c.req, c.cg, c.st.Resctrl); err != nil {
 		return err
 	}
 	c.r.warnOf(c.plan)
@@ -247,10 +257,10 @@ func (c *creation) compile(context.Context) error {
 }
 
 // compile makes the plan that Create runs and Explain prints.
-func compile(req *CreateRequest, m cgroup.Manager) (*plan.Plan, error) {
+func compile(req *CreateRequest, m cgroup.Manager, caches *resctrl.Group) (*plan.Plan, error) {
 	b := req.Bundle
 	setHome(b.Spec.Process, b.Root)
-	f := b.facts(m, req)
+	f := b.facts(m, caches, req)
 	if err := b.mountFacts(&f, req); err != nil {
 		return nil, err
 	}

@@ -26,7 +26,7 @@ import (
 func createSteps(t *testing.T) []string {
 	t.Helper()
 	steps := []string{
-		"reserve", "cgroup", "compile", "inputs", "launch", "cloned", "grouped", "born", "rooted", "ready", "record", "pid file", "poststart",
+		"reserve", "cgroup", "resctrl", "compile", "inputs", "launch", "cloned", "grouped", "born", "rooted", "ready", "record", "pid file", "poststart",
 	}
 	layout, err := cgroup.Detect()
 	if err != nil {

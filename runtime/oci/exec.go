@@ -125,6 +125,7 @@ func execFacts(req *ExecRequest, s *State, spec *specs.Spec, cg cgroup.Manager) 
 		Namespaces: apart, Who: s.ID,
 	}
 	f.Doors, f.IntoCgroup = doors(cg)
+	f.Doors = append(f.Doors, resctrlDoors(s.Resctrl)...)
 	if spec.Linux != nil && !req.Unfiltered {
 		f.Seccomp = spec.Linux.Seccomp
 	}

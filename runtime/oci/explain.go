@@ -26,7 +26,14 @@ func Explain(w io.Writer, req CreateRequest, o plan.ExplainOptions) error {
 	if err := explainCgroup(w, m, spec, layout.Version); err != nil {
 		return err
 	}
-	p, err := compile(&req, m)
+	caches, err := new(Runtime).chooseResctrl(req.ID, spec)
+	if err != nil {
+		return err
+	}
+	if err := explainResctrl(w, caches, spec); err != nil {
+		return err
+	}
+	p, err := compile(&req, m, caches)
 	if err != nil {
 		return err
 	}

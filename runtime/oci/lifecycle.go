@@ -298,7 +298,7 @@ func (r *Runtime) Delete(ctx context.Context, id string, force bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, deletePatience)
 	defer cancel()
-	if err := r.end(ctx, s); err != nil {
+	if err := errors.Join(r.end(ctx, s), detachRoot(s), s.Resctrl.Remove()); err != nil {
 		return err
 	}
 	spec, err := r.hooked(s)

@@ -19,6 +19,7 @@ import (
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/cgroup"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // Runtime keeps containers below Root, one directory each.
@@ -30,6 +31,8 @@ type Runtime struct {
 	Systemd bool
 	// Warn takes what does not stop an operation; nil drops it.
 	Warn func(err error)
+	// resctrl is for tests where it is mounted; "": mountinfo says it.
+	resctrl string
 	// seam lets a test fail, or die, before a step of Create.
 	seam func(step string) error
 
@@ -61,6 +64,8 @@ type State struct {
 	Cgroups    map[string]string `json:"cgroups"`
 	Program    string            `json:"program"` // args[0], for the errors of a later start
 	Hooks      bool              `json:"hooks,omitempty"`
+	Resctrl    *resctrl.Group    `json:"resctrl,omitempty"`
+	Below      uint64            `json:"below,omitempty"` // the mount under the root, where that is attached on the machine
 }
 
 // CheckID refuses names that are no plain file names. The rule is runc's.

@@ -409,7 +409,10 @@ func (c *compiler) ownMounts() bool { return c.newNS&unix.CLONE_NEWNS != 0 }
 
 func (c *compiler) rootSteps() ([]Step, error) {
 	at := c.facts.RootPath
-	if !c.hasNamespace(specs.MountNamespace) {
+	switch {
+	case c.mountsOnMachine():
+		return []Step{CloneRoot{at}, AttachRoot{at, unix.MS_PRIVATE}, PrivateRoot{}}, nil
+	case !c.hasNamespace(specs.MountNamespace):
 		return []Step{OpenRoot{at}}, nil
 	}
 	var hide []Step

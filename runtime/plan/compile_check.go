@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/runtime/resctrl"
 )
 
 // This file refuses values that the kernel, or a later command, would refuse
@@ -24,7 +25,9 @@ func (c *compiler) checkSpec() error {
 	case s.Root == nil || s.Root.Path == "":
 		return fault.New(fault.Invalid, "root.path: missing")
 	case s.Linux.IntelRdt != nil:
-		return fault.New(fault.Unsupported, "linux.intelRdt: resctrl groups are not supported by this version")
+		if err := resctrl.Check(s.Linux.IntelRdt); err != nil {
+			return err
+		}
 	}
 	for _, check := range []func() error{c.checkOffsets, c.checkHooks, c.checkNetDevices} {
 		if err := check(); err != nil {
@@ -192,24 +195,36 @@ func validDevice(name string) bool {
 	return name != "" && len(name) < unix.IFNAMSIZ && name != "." && name != ".." && !strings.ContainsAny(name, "/: \t\n\v\f\r\x00%")
 }
 
-// checkUnmounted: without a mount namespace everything that is mounted would
-// be mounted on the machine.
+// checkUnmounted: without a mount namespace the container's mounts are made on
+// the machine, below its root, which is attached for it. What hides and protects
+// parts of the machine would leave an empty directory there, and is of no use to
+// whoever sees the machine itself; runc refuses it, too. Root of a user
+// namespace may not mount in the machine's tree.
 func (c *compiler) checkUnmounted() error {
 	s := c.spec
 	for _, w := range []struct {
 		field string
 		there bool
 	}{
-		{"mounts", len(s.Mounts) > 0},
 		{"linux.maskedPaths", len(s.Linux.MaskedPaths) > 0},
 		{"linux.readonlyPaths", len(s.Linux.ReadonlyPaths) > 0},
-		{"root.readonly", s.Root.Readonly},
-		{"process.terminal", s.Process.Terminal},
 		{"root.path with mounts of its own", len(c.root) > 0},
+		{"mounts, in a user namespace", c.inUserns() && len(s.Mounts) > 0},
+		{"root.readonly, in a user namespace", c.inUserns() && s.Root.Readonly},
+		{"process.terminal, in a user namespace", c.inUserns() && s.Process.Terminal},
 	} {
 		if w.there {
 			return fault.New(fault.Invalid, "%s: needs a mount namespace, and linux.namespaces has none", w.field)
 		}
 	}
+	if c.mountsOnMachine() {
+		c.plan.Warnings = append(c.plan.Warnings, "linux.namespaces has no mount namespace: the container's mounts are the machine's, too, until it is deleted")
+	}
 	return nil
+}
+
+// mountsOnMachine: something is mounted, and not in a namespace of its own.
+func (c *compiler) mountsOnMachine() bool {
+	s := c.spec
+	return !c.hasNamespace(specs.MountNamespace) && (len(s.Mounts) > 0 || s.Root.Readonly || s.Process.Terminal)
 }

@@ -345,7 +345,10 @@ func envValue(env []string, key, missing string) string {
 
 // privilegeSteps only ever take rights away. A filter without
 // no_new_privs needs CAP_SYS_ADMIN, so that one right stays until the filter
-// is in; after it nothing is called but capset and exec.
+// is in; after it nothing is called but exec, which takes it: what a program
+// may is reckoned from the bounding, inheritable and ambient sets. Only where
+// the container waits behind its filter, for the filter's listener, the right
+// is given up before.
 func (c *compiler) privilegeSteps(p *specs.Process, filter *seccomp.Filter) []Step {
 	f := c.facts
 	sets, warnings := capSets(p.Capabilities, f)
@@ -377,7 +380,7 @@ func (c *compiler) privilegeSteps(p *specs.Process, filter *seccomp.Filter) []St
 	if filter != nil {
 		steps = append(steps, filterSteps(filter, f)...)
 	}
-	if early != final && p.Capabilities != nil {
+	if early != final && p.Capabilities != nil && filter.NotifyUsed {
 		steps = append(steps, final)
 	}
 	return steps

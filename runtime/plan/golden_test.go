@@ -55,6 +55,7 @@ func TestGolden(t *testing.T) {
 		{"userns", "userns.json", nil, func(f *Facts) { f.ParentAt = []Point{Grouped, Born} }},
 		{"moved", "joined.json", nil, func(f *Facts) { f.NoPivot, f.Bare = true, []string{"/proc", "/sys"} }},
 		{"unmounted", "unmounted.json", nil, func(f *Facts) {}},
+		{"machine", "machine.json", nil, func(f *Facts) {}},
 		{"shared", "shared.json", nil, func(f *Facts) { f.RootMount, f.Doors = "/bundle", nil }},
 		{"mapped", "mapped.json", nil, func(f *Facts) { f.ParentAt, f.AwaitStart, f.Doors = []Point{Born, Ready}, true, nil }},
 		{"joined", "joined.json", nil, func(f *Facts) { f.Cgroups = []CgroupView{{Dir: "/sys/fs/cgroup/c1"}}; f.Doors = nil }},

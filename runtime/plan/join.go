@@ -148,7 +148,7 @@ func (FreshRoot) Calls(cs []Call) []Call {
 // Verify checks what must hold for every plan: slots are filled before they
 // are used, points come in order, the descriptors of the set-up are closed
 // before the working directory is entered, and after the filter nothing is
-// called but capset and exec, which ends the plan.
+// called but exec, which ends the plan; with a listener also to wait for it.
 func (p *Plan) Verify() error {
 	var v verifier
 	v.filled[Sync] = true
@@ -219,9 +219,7 @@ func (v *verifier) step(s Step, calls []Call) error {
 // allowed is what may follow the filter: with a listener also to wait for it.
 func (v *verifier) allowed(s Step) bool {
 	switch s.(type) {
-	case SetCaps:
-		return true
-	case WaitFor, AwaitStart:
+	case SetCaps, WaitFor, AwaitStart:
 		return v.listened
 	}
 	return false

@@ -251,8 +251,7 @@ func (s CloneRoot) String() string { return "root from directory " + s.Path }
 // Calls implements Step.
 func (s CloneRoot) Calls(cs []Call) []Call { return append(cs, cloneTree(cwd(), s.Path, true, Root)) }
 
-// AttachRoot puts the root tree onto a directory of the child's own mount
-// namespace.
+// AttachRoot puts the root tree onto a directory of the child's mount namespace.
 type AttachRoot struct {
 	Path        string
 	Propagation uint64
@@ -266,6 +265,17 @@ func (s AttachRoot) Calls(cs []Call) []Call {
 		setattr(Root, true, 0, 0, s.Propagation),
 		attachAt(Root, s.Path),
 	)
+}
+
+// PrivateRoot unties the root from what it was attached to: below a shared mount
+// it has become shared.
+type PrivateRoot struct{}
+
+func (PrivateRoot) String() string { return "nothing below root shows elsewhere" }
+
+// Calls implements Step.
+func (PrivateRoot) Calls(cs []Call) []Call {
+	return append(cs, setattr(Root, true, 0, 0, unix.MS_PRIVATE))
 }
 
 // ClassicRoot mounts the root with mount(2), for file systems whose options do

@@ -14,13 +14,12 @@ var reasons = map[string]string{
 	"linux_process_apparmor_profile": "it names a profile that has to be loaded first, and this kernel has no AppArmor.",
 	"misc_props":                     "its first container names a program that it has not put into the bundle.",
 	"process_capabilities":           "it wants every capability, and this machine has no CAP_SYS_RESOURCE; runc and crun do not start the container, berth-oci starts it without that one, with a warning.",
+	"process_capabilities_fail":      "it wants that an unknown capability is an error; the specification wants a warning since 1.1.",
 	"process_rlimits":                "the program that looks at the limits is written in Go, which raises its own limit of open files as it starts.",
 	"start":                          "it wants that a container without `process` starts, under the heading that this must be an error.",
 }
 
 // deliberate are programs that may pass with another runtime and not with ours.
 var deliberate = map[string]string{
-	"pidfile":                   "it kills a container whose only process is `true`: it passes with whom that process has not ended yet.",
-	"process_capabilities_fail": "it wants that an unknown capability is an error; the specification wants a warning since 1.1.",
-	"linux_ns_itype":            "it makes a container without a mount namespace of its own. runc and crun then mount its file systems into the machine's own tree, and leave them there; berth-oci refuses that.",
+	"pidfile": "it kills a container whose only process is `true`: it passes with whom that process has not ended yet.",
 }
