@@ -11,7 +11,6 @@ import (
 
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/container/monitor/server"
-	"github.com/berth-engine/berth/internal/brisk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/oci"
 )
@@ -19,7 +18,6 @@ import (
 // monitorMain is `berth-oci monitor [--adopt | --renew HANDOVER] BUNDLE`: the process beside one
 // container of the engine, which starts it, never a person.
 func monitorMain(args []string) int {
-	brisk.Start()
 	runtime.LockOSThread() // the payload's parent is the first thread: see server.Renew
 	err := runMonitor(args)
 	if err != nil {
