@@ -5,13 +5,13 @@ import (
 	"os"
 	"path/filepath"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/container/bundle"
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/image"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/jsontext"

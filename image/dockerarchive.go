@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"io"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -105,7 +103,7 @@ func (e *dockerEntry) offer(ctx context.Context, f files) (offered, error) {
 	}
 	config.MediaType = ocispec.MediaTypeImageConfig
 	m := ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2},
+		Versioned: ocispec.Versioned{SchemaVersion: 2},
 		MediaType: ocispec.MediaTypeImageManifest,
 		Config:    config,
 		Layers:    []ocispec.Descriptor{},

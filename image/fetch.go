@@ -3,11 +3,9 @@ package image
 import (
 	"context"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/identity"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"
 )
@@ -88,10 +86,12 @@ func (c *candidate) readConfig(ctx context.Context, src blob.Source, want ocispe
 }
 
 // chainOf names the trees of a list of layers: each name covers the layer and
-// all below it.
+// all below it; config.md, "Layer ChainID".
 func chainOf(diffIDs []digest.Digest) []snapshot.Name {
 	ids := append([]digest.Digest(nil), diffIDs...)
-	identity.ChainIDs(ids)
+	for i := 1; i < len(ids); i++ {
+		ids[i] = digest.FromString(string(ids[i-1]) + " " + string(ids[i]))
+	}
 	out := make([]snapshot.Name, len(ids))
 	for i, id := range ids {
 		out[i] = snapshot.Name(id.Encoded())

@@ -20,10 +20,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/image/registry"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
@@ -105,7 +103,7 @@ func makeImage(arch string, plain ...[]byte) *made {
 	c := ocispec.Image{Platform: ocispec.Platform{OS: "linux", Architecture: arch}}
 	c.RootFS.Type = "layers"
 	c.Config.Cmd = []string{"/bin/true"}
-	man := ocispec.Manifest{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Layers: []ocispec.Descriptor{}}
+	man := ocispec.Manifest{Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest, Layers: []ocispec.Descriptor{}}
 	for _, p := range plain {
 		z := zip(p)
 		m.layers = append(m.layers, z)

@@ -9,9 +9,8 @@ import (
 
 	docker "github.com/distribution/reference"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/snapshot"
 )
 

@@ -8,8 +8,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"
 )

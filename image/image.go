@@ -3,9 +3,8 @@ package image
 import (
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/snapshot"
 )
 

@@ -6,12 +6,10 @@ import (
 	"io"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/image/layer"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -128,7 +126,7 @@ func newCandidate(config dockerImage, layers []ocispec.Descriptor) (*candidate, 
 	}
 	desc := ocispec.Descriptor{MediaType: ocispec.MediaTypeImageConfig, Digest: digest.FromBytes(text), Size: int64(len(text))}
 	body, err := json.Marshal(ocispec.Manifest{
-		Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
+		Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageManifest,
 		Config: desc, Layers: layers,
 	})
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/snapshot"
 )

@@ -5,9 +5,8 @@ import (
 	"strings"
 	"unicode"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/jsontext"
 )

@@ -3,8 +3,7 @@ package image
 import (
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

@@ -5,10 +5,9 @@ import (
 	"errors"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

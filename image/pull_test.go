@@ -10,12 +10,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/snapshot"
-	"github.com/opencontainers/go-digest"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/image-spec/specs-go"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -103,7 +102,7 @@ func TestPullRefuses(t *testing.T) {
 		{"wrong architecture", func(r *fakeRegistry) { r.put("latest", makeImage("s390x")) }, fault.Unsupported, "linux/s390x, wanted is linux/" + runtime.GOARCH},
 		{"no platform in index", func(r *fakeRegistry) {
 			r.putManifest("latest", ocispec.MediaTypeImageIndex, toJSON(ocispec.Index{
-				Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
+				Versioned: ocispec.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex,
 				Manifests: []ocispec.Descriptor{{MediaType: ocispec.MediaTypeImageManifest, Digest: big.top(), Size: 1, Platform: &ocispec.Platform{OS: "linux", Architecture: "riscv64"}}},
 			}))
 		}, fault.Unsupported, "linux/riscv64"},

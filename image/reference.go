@@ -4,9 +4,8 @@ import (
 	"net/netip"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

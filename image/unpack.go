@@ -7,12 +7,12 @@ import (
 	"io"
 	"sync"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/image/layer"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/opencontainers/go-digest"
 
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/snapshot"
 )
 

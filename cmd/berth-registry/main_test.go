@@ -19,8 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/test/fixture"
 )
 

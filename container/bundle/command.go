@@ -4,9 +4,8 @@ import (
 	"slices"
 	"strings"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

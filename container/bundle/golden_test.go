@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/rogpeppe/go-internal/txtar"
 
 	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/image/ocispec"
 )
 
 var update = flag.Bool("update", false, "rewrite the spec parts of testdata")

@@ -4,10 +4,10 @@ import (
 	"slices"
 	"strings"
 
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

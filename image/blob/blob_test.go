@@ -13,9 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -37,8 +36,8 @@ func TestPut(t *testing.T) {
 		{"longer", good, "hello!", fault.Damaged, "longer than the 5 bytes"},
 		{"other bytes", good, "hullo", fault.Damaged, "wrong digest: expected " + good.Digest.String() + ", got sha256:"},
 		{"no digest grammar", ocispec.Descriptor{Digest: "sha256:../../etc/passwd", Size: 5}, "hello", fault.Invalid, "digest"},
-		{"other algorithm", ocispec.Descriptor{Digest: digest.SHA384.FromString("hello"), Size: 5}, "hello", fault.Unsupported, "sha384"},
-		{"sha512", ocispec.Descriptor{Digest: digest.SHA512.FromString("hello"), Size: 5}, "hello", nil, ""},
+		{"other algorithm", ocispec.Descriptor{Digest: digest.SHA384.FromBytes([]byte("hello")), Size: 5}, "hello", fault.Unsupported, "sha384"},
+		{"sha512", ocispec.Descriptor{Digest: digest.SHA512.FromBytes([]byte("hello")), Size: 5}, "hello", nil, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			root := t.TempDir()

@@ -8,8 +8,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

@@ -2,8 +2,6 @@ package blob
 
 import (
 	"context"
-	_ "crypto/sha256" // go-digest finds its hashes in the registry of package crypto
-	_ "crypto/sha512"
 	"errors"
 	"io"
 	"io/fs"
@@ -13,9 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/opencontainers/go-digest"
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
+	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 )

@@ -5,8 +5,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/opencontainers/go-digest"
-
+	"github.com/berth-engine/berth/image/digest"
 	"github.com/berth-engine/berth/internal/fault"
 )
 

@@ -1,9 +1,8 @@
 package shape
 
 import (
-	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
-
 	"github.com/berth-engine/berth/image"
+	"github.com/berth-engine/berth/image/ocispec"
 )
 
 // ImageView is docker's answer to inspect of an image.
