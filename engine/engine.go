@@ -103,7 +103,7 @@ func (r *rooms) openImages() (*image.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(r.cfg.Root, trees, courier.Fetch(r.registry))
+	return image.Open(r.cfg.Root, trees, courier.Fetch(r.registry), courier.Decode(r.registry))
 }
 
 func (r *rooms) openRecords() (*container.Store, error) {

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/berth-engine/berth/image/digest"
+	"github.com/berth-engine/berth/image/layer/codec"
 	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/image/registry"
 	"github.com/berth-engine/berth/snapshot"
@@ -44,7 +45,7 @@ func newStore(t *testing.T) (*Store, *snapshot.Store) {
 	}
 	s, err := Open(root, trees, Direct(func(host, path string) (Repository, error) {
 		return registry.Open(host, path, registry.Options{})
-	}))
+	}), codec.Decode)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	docker "github.com/distribution/reference"
 
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/layer/codec"
 	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/snapshot"
 )
@@ -134,7 +135,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(tarOf(file{"manifest.json", `[{"Config":"manifest.json","Layers":["manifest.json"],"RepoTags":["a:b"]}]`}))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		root := t.TempDir()
-		s := &Store{root: root, blobs: blob.Open(root), trees: noTrees{root}, apply: drain}
+		s := &Store{root: root, blobs: blob.Open(root), trees: noTrees{root}, codec: codec.Decode, apply: drain}
 		list, err := s.Load(t.Context(), bytes.NewReader(text), LoadOptions{})
 		all, lerr := s.List()
 		if lerr != nil {

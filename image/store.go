@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/berth-engine/berth/image/blob"
+	"github.com/berth-engine/berth/image/layer"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"
@@ -19,19 +20,21 @@ type Store struct {
 	blobs *blob.Store
 	trees trees
 	fetch Fetch
+	codec layer.Decoder
 	apply func(ctx context.Context, dir string, plain io.Reader, compressed int64) (int64, error)
 	// step, when set by a test, is asked before each step of a change and
 	// makes it fail.
 	step func(name string) error
 }
 
-// Open returns the image store below root, whose layers live in t and whose
-// pulls are done by fetch. It reads and writes nothing.
-func Open(root string, t *snapshot.Store, fetch Fetch) (*Store, error) {
-	if root == "" || t == nil || fetch == nil {
-		return nil, fault.New(fault.Invalid, "image store needs a directory, a snapshot store and a way to fetch")
+// Open returns the image store below root, whose layers live in t, whose pulls
+// are done by fetch, and what is compressed by codec. It reads and writes
+// nothing.
+func Open(root string, t *snapshot.Store, fetch Fetch, codec layer.Decoder) (*Store, error) {
+	if root == "" || t == nil || fetch == nil || codec == nil {
+		return nil, fault.New(fault.Invalid, "image store needs a directory, a snapshot store, a way to fetch and one to decompress")
 	}
-	return &Store{root: root, blobs: blob.Open(root), trees: realTrees{t}, fetch: fetch, apply: applyLayer}, nil
+	return &Store{root: root, blobs: blob.Open(root), trees: realTrees{t}, fetch: fetch, codec: codec, apply: applyLayer}, nil
 }
 
 // Root is the store's directory.

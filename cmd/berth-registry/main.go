@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/berth-engine/berth/image"
 	"github.com/berth-engine/berth/image/courier"
+	"github.com/berth-engine/berth/image/layer/codec"
 	"github.com/berth-engine/berth/image/registry"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/snapshot"
@@ -45,8 +47,14 @@ func run(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		_, err = fmt.Fprintln(stdout, "berth-registry version "+version)
 	case err == nil && (help || f.NArg() == 0):
 		err = usage(stdout)
+	case err == nil && f.Arg(0) == "decompress":
+		if err := decompress(f.Args()[1:], stdin, stdout); err != nil {
+			fmt.Fprintln(stderr, err) // berth says it on
+			return 1
+		}
+		return 0
 	case err == nil && f.Arg(0) != "pull":
-		err = fault.New(fault.Invalid, "there is no command %q, only pull", f.Arg(0))
+		err = fault.New(fault.Invalid, "there is no command %q, only pull and decompress", f.Arg(0))
 	case err == nil:
 		return pull(root, f.Args()[1:], stdin, stdout, stderr)
 	}
@@ -76,7 +84,9 @@ USAGE:
    or SIGHUP, and when its standard input ends.
 
 COMMANDS:
-   pull      fetch an image
+   pull             fetch an image
+   decompress KIND  write standard input, which is gzip, zstd or bzip2, to
+                    standard output; for berth load and berth import
 
 OPTIONS:
    --root DIR           directory of the images (default /var/lib/berth)
@@ -166,5 +176,19 @@ func open(root string) (*image.Store, error) {
 	}
 	return image.Open(root, trees, image.Direct(func(host, path string) (image.Repository, error) {
 		return registry.Open(host, path, registry.Options{})
-	}))
+	}), codec.Decode)
+}
+
+// decompress is for berth, which does not contain what it takes.
+func decompress(words []string, stdin io.Reader, stdout io.Writer) error {
+	if len(words) != 1 {
+		return fault.New(fault.Invalid, "decompress: %d words given, want one: gzip, zstd or bzip2", len(words))
+	}
+	plain, stop, err := codec.Decode(words[0], bufio.NewReaderSize(stdin, 1<<16))
+	if err != nil {
+		return err
+	}
+	defer stop()
+	_, err = io.Copy(stdout, plain)
+	return err
 }

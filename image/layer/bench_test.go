@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 	"os"
 	"testing"
+
+	"github.com/berth-engine/berth/image/layer/codec"
 )
 
 // BenchmarkApply unpacks BERTH_BENCH_LAYER, a tar that may be compressed, or
@@ -23,7 +25,7 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		r, err := Decompress(bytes.NewReader(in))
+		r, err := Decompress(bytes.NewReader(in), codec.Decode)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -3,18 +3,19 @@ package layer
 import (
 	"bufio"
 	"bytes"
-	"compress/bzip2"
 	"errors"
 	"io"
-
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
 
 	"github.com/berth-engine/berth/internal/fault"
 )
 
-// maxWindow bounds the memory of one zstd stream.
-const maxWindow = 64 << 20
+// Decoder begins to decompress r, a stream of kind "gzip", "zstd" or "bzip2".
+// stop, which is called once, lets go of what that took. An error of r comes
+// out of plain as it is.
+//
+// Package codec has the real one. It is asked for by name because it costs
+// each start of a program that contains it.
+type Decoder func(kind string, r io.Reader) (plain io.Reader, stop func(), err error)
 
 // Decompress tells the compression of r by its first bytes (gzip, zstd, bzip2,
 // else plain) and returns the plain stream. Concatenated streams are one,
@@ -24,47 +25,44 @@ const maxWindow = 64 << 20
 //
 // What comes out beyond 1 GiB must not exceed what went in by more than
 // DefaultRatio; see Reader.SetRatio.
-func Decompress(r io.Reader) (*Reader, error) {
+func Decompress(r io.Reader, d Decoder) (*Reader, error) {
 	in := &input{r: r}
 	br := bufio.NewReaderSize(in, readSize)
 	head, err := br.Peek(6)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fault.Op("layer.decompress", "", err)
 	}
-	plain, stop, err := open(br, head)
-	if err != nil {
-		return nil, fault.Op("layer.decompress", "", fault.As(fault.Damaged, err))
-	}
 	out := &Reader{in: in, free: ratioFree, ratio: DefaultRatio}
-	if plain == nil {
+	switch kind := kindOf(head); kind {
+	case "":
 		out.next = br
-	} else {
+		return out, nil
+	case "xz":
+		return nil, fault.New(fault.Unsupported, "layer.decompress: xz compression: decompress it with xz first")
+	default:
+		plain, stop, err := d(kind, br)
+		if err != nil {
+			return nil, fault.Op("layer.decompress", "", fault.As(fault.Damaged, err))
+		}
 		out.ahead = readAhead(plain, stop, in)
 		out.next = out.ahead
+		return out, nil
 	}
-	return out, nil
 }
 
-// open returns a nil reader for what is not compressed.
-func open(br *bufio.Reader, head []byte) (plain io.Reader, stop func(), err error) {
+// kindOf names the compression of what begins with head; empty for none.
+func kindOf(head []byte) string {
 	switch {
 	case bytes.HasPrefix(head, []byte{0x1f, 0x8b}):
-		z, err := gzip.NewReader(br)
-		return z, func() {}, err
+		return "gzip"
 	case bytes.HasPrefix(head, []byte{0x28, 0xb5, 0x2f, 0xfd}), isSkippable(head):
-		// Concurrency 1 keeps the library from starting goroutines that read
-		// the source: the one of readAhead is enough.
-		z, err := zstd.NewReader(br, zstd.WithDecoderMaxWindow(maxWindow), zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, nil, err
-		}
-		return z, z.Close, nil
+		return "zstd"
 	case bytes.HasPrefix(head, []byte("BZh")):
-		return bzip2.NewReader(br), func() {}, nil
+		return "bzip2"
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		return nil, nil, fault.New(fault.Unsupported, "xz compression: decompress it with xz first")
+		return "xz"
 	}
-	return nil, nil, nil
+	return ""
 }
 
 // isSkippable: a zstd stream may begin with a frame for somebody else, as that

@@ -12,7 +12,7 @@ import (
 // defined above it. From the bottom up, as in docs/architecture.md.
 const floors = `
 $spec  = github.com/opencontainers/runtime-spec/specs-go/...
-$image = github.com/opencontainers/image-spec/... github.com/opencontainers/go-digest/...
+$image = image/digest image/ocispec
 $sys   = golang.org/x/sys/unix
 $sync  = golang.org/x/sync/errgroup
 
@@ -36,10 +36,13 @@ runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resct
 # Rooms: stones, and what is below them in the same room.
 snapshot:           $stones $sys
 snapshot/...:       $stones $sys snapshot snapshot/snaptest
+image/digest:
+image/ocispec:      image/digest
+image/layer/codec:  internal/fault github.com/klauspost/compress/...
 image/blob:         $stones $sys $image $sync
 image/registry:     $stones $image $sync image/blob oras.land/oras-go/v2/... github.com/distribution/reference golang.org/x/net/publicsuffix
-image/layer:        $stones $sys $image $sync image/blob github.com/klauspost/compress/... github.com/moby/sys/...
-image/courier:      $stones $image image
+image/layer:        $stones $sys $image $sync image/blob github.com/moby/sys/...
+image/courier:      $stones $image image image/layer
 image:              $stones $sys $image $sync image/blob image/layer snapshot
 container:          $stones $sys
 container/logfile:  $stones $sys
@@ -58,7 +61,7 @@ cmd/berth/request: $stones $words container github.com/distribution/reference
 cmd/berth/tty:     $stones $words $sys internal/sigpipe
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
 cmd/berth-oci: internal/brisk runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
-cmd/berth-registry: $stones $words image image/courier image/registry snapshot snapshot/overlay
+cmd/berth-registry: $stones $words image image/courier image/layer/codec image/registry snapshot snapshot/overlay
 cmd/berth-doc: $words cmd/berth/cli
 
 # Tests may use anything.
@@ -75,6 +78,9 @@ var forbidden = []struct{ program, dep, why string }{
 	{"cmd/berth", "crypto/tls", "it starts containers, so it reads nothing from the network"},
 	{"cmd/berth", module + "/image/registry", "it holds nobody's credentials; berth-registry does"},
 	{"cmd/berth", "oras.land/oras-go/v2/registry", "it compiles regular expressions whenever a program starts"},
+	{"cmd/berth", "github.com/opencontainers/go-digest", "it compiles regular expressions whenever a program starts"},
+	{"cmd/berth", module + "/image/layer/codec", "its tables are made whenever a program starts; berth-registry has it"},
+	{"cmd/berth", "compress/flate", "what unpacks layers is in berth-registry"},
 	{"cmd/berth-oci", "text/template", "reflection over methods keeps every method of every type"},
 }
 
