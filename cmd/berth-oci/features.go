@@ -6,6 +6,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
+	"github.com/berth-engine/berth/runtime/cgroup"
 )
 
 // addFeatures fills in what this kernel has a part in, and the longer lists;
@@ -13,6 +14,7 @@ import (
 func addFeatures(f *features.Features) {
 	yes := true
 	f.MountOptions = mount.Options()
+	f.PotentiallyUnsafeConfigAnnotations = []string{cgroup.AnnotationPrefix}
 	l := f.Linux
 	caps := container.Capabilities()
 	l.Capabilities = caps[:min(len(caps), int(kernel.LastCap())+1)]

@@ -36,6 +36,11 @@ func (g *group) Dir() (*os.File, error) {
 	if t == nil {
 		return nil, nil
 	}
+	if u := g.findUnit(); u != nil && u.user {
+		if err := u.comeNear(); err != nil {
+			return nil, fault.Op("cgroup.dir", t.path, err)
+		}
+	}
 	fd, err := retry(func() (int, error) {
 		return unix.Open(t.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})

@@ -220,7 +220,7 @@ func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgro
 		if s.Linux != nil {
 			path = s.Linux.CgroupsPath
 		}
-		return layout.Scope(path, id)
+		return layout.Scope(path, id, s.Annotations)
 	}
 	if s.Linux != nil && s.Linux.CgroupsPath != "" {
 		return layout.Manager(s.Linux.CgroupsPath)
