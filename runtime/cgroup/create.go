@@ -165,7 +165,7 @@ func (g *group) mkdir(t *tree, d *dir, undo *cleanup.Stack) (bool, error) {
 	if err := g.seam.fail("mkdir", path); err != nil {
 		return false, fault.Op("mkdir", path, err)
 	}
-	_, err := retry(func() (int, error) { return 0, unix.Mkdir(path, 0o755) })
+	_, err := kernel.Retry(func() (int, error) { return 0, unix.Mkdir(path, 0o755) })
 	if errors.Is(err, unix.EEXIST) {
 		return false, nil
 	}
@@ -183,7 +183,7 @@ func (g *group) mkdir(t *tree, d *dir, undo *cleanup.Stack) (bool, error) {
 
 // unmake removes a directory of ours unless somebody moved in.
 func unmake(path string) error {
-	_, err := retry(func() (int, error) { return 0, unix.Rmdir(path) })
+	_, err := kernel.Retry(func() (int, error) { return 0, unix.Rmdir(path) })
 	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) {
 		return nil
 	}
