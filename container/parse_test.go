@@ -11,6 +11,7 @@ import (
 	"github.com/moby/sys/signal"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // row is one text with the value or the error that it must give. An error text
@@ -357,7 +358,7 @@ func TestParseCap(t *testing.T) {
 		{"", "", `unknown capability: ""`},
 		{"CAP_ALL", "", `unknown capability: "CAP_ALL"`},
 	})
-	if n := len(Capabilities()); n != 41 {
+	if n := len(kernel.Capabilities()); n != 41 {
 		t.Errorf("%d capabilities, Linux 5.9 and later have 41", n)
 	}
 }

@@ -104,7 +104,7 @@ func capsOf(hex string) []string {
 		mask = mask<<4 | uint64(d)
 	}
 	caps := []string{}
-	for n, name := range container.Capabilities() {
+	for n, name := range kernel.Capabilities() {
 		if mask>>n&1 != 0 {
 			caps = append(caps, name)
 		}

@@ -3,9 +3,9 @@ package main
 import (
 	"github.com/opencontainers/runtime-spec/specs-go/features"
 
-	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
+	"github.com/berth-engine/berth/runtime/cgroup"
 )
 
 // addFeatures fills in what this kernel has a part in, and the longer lists;
@@ -13,8 +13,9 @@ import (
 func addFeatures(f *features.Features) {
 	yes := true
 	f.MountOptions = mount.Options()
+	f.PotentiallyUnsafeConfigAnnotations = []string{cgroup.AnnotationPrefix}
 	l := f.Linux
-	caps := container.Capabilities()
+	caps := kernel.Capabilities()
 	l.Capabilities = caps[:min(len(caps), int(kernel.LastCap())+1)]
 	l.Cgroup.Rdma = &yes
 	l.IntelRdt = &features.IntelRdt{Enabled: &yes, Schemata: &yes, Monitoring: &yes}

@@ -23,6 +23,10 @@ func TestSystemdCgroup(t *testing.T) {
 		spec.Process.Args = []string{"sleep", "1000"}
 		spec.Linux.CgroupsPath = "system.slice:berthtest:" + s.id
 		spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ref(int64(20))}
+		spec.Annotations = map[string]string{
+			"org.systemd.property.TimeoutStopUSec": "uint64 123456789",
+			"org.systemd.property.CollectMode":     "'inactive'",
+		}
 	})
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
 		s.want(1, "systemd not running on this host, cannot use systemd cgroups manager", "--systemd-cgroup", "create", "--bundle", s.bundle, s.id)
@@ -44,6 +48,9 @@ func TestSystemdCgroup(t *testing.T) {
 	if got := property("TasksMax"); got != "20" {
 		t.Errorf("TasksMax is %s", got)
 	}
+	if stop, collect := property("TimeoutStopUSec"), property("CollectMode"); stop != "2min 3.456789s" || collect != "inactive" {
+		t.Errorf("of annotations: TimeoutStopUSec is %s, CollectMode %s", stop, collect)
+	}
 	s.want(0, "", "update", s.id, "--pids-limit", "30")
 	if got := property("TasksMax"); got != "30" {
 		t.Errorf("TasksMax is %s after the update", got)
@@ -56,6 +63,10 @@ func TestSystemdCgroup(t *testing.T) {
 	}
 	s.edit(func(spec *specs.Spec) { spec.Linux.CgroupsPath = "/a/b" })
 	s.want(1, "slice:prefix:name", "--systemd-cgroup", "create", "--bundle", s.bundle, s.id)
+	s.edit(func(spec *specs.Spec) {
+		spec.Annotations = map[string]string{"org.systemd.property.FailureAction": "'reboot'"}
+	})
+	s.want(1, "org.systemd.property.FailureAction", "--systemd-cgroup", "create", "--bundle", s.bundle, s.id)
 }
 
 // TestReadOnlyGroups runs where no group can be made, as in many a container:

@@ -28,13 +28,13 @@ func cmdResume(a *app) func() (int, error) {
 // cmdFeatures prints what section "Features" of the specification asks for.
 func cmdFeatures(a *app) func() (int, error) {
 	return func() (int, error) {
-		yes, no := true, false
+		yes := true
 		f := features.Features{
 			OCIVersionMin: "1.0.0", OCIVersionMax: specs.Version,
 			Hooks: []string{"prestart", "createRuntime", "createContainer", "startContainer", "poststart", "poststop"},
 			Linux: &features.Linux{
 				Namespaces: []string{"cgroup", "ipc", "mount", "network", "pid", "time", "user", "uts"},
-				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &no},
+				Cgroup:     &features.Cgroup{V1: &yes, V2: &yes, Systemd: &yes, SystemdUser: &yes},
 				Seccomp:    seccomp.Features(kernel.SeccompFlags),
 				Apparmor:   &features.Apparmor{Enabled: &yes},
 				Selinux:    &features.Selinux{Enabled: &yes},

@@ -3,13 +3,16 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 )
 
 // profile confines like an engine's default one, and hides a file. It is the
@@ -126,4 +129,89 @@ func TestSystemdReload(t *testing.T) {
 	same("after an update", "33554432")
 	reload()
 	same("after another daemon-reload", "33554432")
+}
+
+// TestSystemdUser has containers in scopes of a user's own manager, made by
+// that user as root of a user namespace, as engines without root are: from a
+// unit of that manager, and from outside of all of them.
+func TestSystemdUser(t *testing.T) {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		t.Skip("systemd is not process 1 here")
+	}
+	const uid = 4242
+	command := func(name string, args ...string) {
+		t.Helper()
+		if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
+			t.Fatalf("%s %q: %v\n%s", name, args, err, out)
+		}
+	}
+	s := newShell(t, "")
+	user := fmt.Sprint(uid)
+	command("useradd", "--no-create-home", "--uid", user, "berth-test-user")
+	manager := "user@" + user + ".service"
+	t.Cleanup(func() { command("systemctl", "stop", manager); command("userdel", "berth-test-user") })
+	command("systemctl", "start", manager)
+
+	home, err := os.MkdirTemp("/scratch", s.id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(home) })
+	s.edit(func(p *specs.Spec) {
+		p.Process.Args = []string{"sleep", "1000"}
+		limit := int64(33)
+		p.Linux.Resources.Pids = &specs.LinuxPids{Limit: &limit}
+	})
+	command("cp", "-r", s.bundle, s.exe, home)
+	command("chmod", "0755", home)
+	command("chown", "-R", user, home)
+
+	// All of it in one user namespace: from another one nobody may look at
+	// the container's process.
+	script := fmt.Sprintf(`set -ex
+		oci() { %s/berth-oci --root %[1]s/state --systemd-cgroup "$@" </dev/null; }
+		oci create --bundle %[1]s/%s $1
+		cat $2/pids.max
+		oci start $1
+		oci exec $1 true
+		oci update --pids-limit 44 $1
+		cat $2/pids.max
+		oci delete --force $1
+		[ ! -e $2 ]`, home, filepath.Base(s.bundle))
+	tree := "/sys/fs/cgroup/user.slice/user-" + user + ".slice/" + manager
+	for _, from := range []string{"unit", "outside"} {
+		cmd := exec.Command("sh", "-c", script, "sh", s.id, tree+"/user.slice/berth-"+s.id+".scope")
+		cmd.Env = []string{"XDG_RUNTIME_DIR=/run/user/" + user, "PATH=" + os.Getenv("PATH")}
+		cmd.SysProcAttr = rootOf(uid)
+		if from == "unit" {
+			dir, err := os.Open(tree + "/init.scope")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer dir.Close()
+			cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(dir.Fd())
+		}
+		log, err := os.Create(filepath.Join(t.TempDir(), "log")) // no pipe: the container has it, too
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer log.Close()
+		cmd.Stdout, cmd.Stderr = log, log
+		err = cmd.Run()
+		text, rerr := os.ReadFile(log.Name())
+		if out := string(text); err != nil || rerr != nil || !strings.Contains(out, "\n33\n") || !strings.Contains(out, "\n44\n") {
+			t.Errorf("%s: %v\n%s", from, err, out)
+			exec.Command("systemctl", "kill", "--signal=KILL", manager).Run()
+			return
+		}
+	}
+}
+
+// rootOf is a user namespace whose root is a user of the machine.
+func rootOf(uid int) *syscall.SysProcAttr {
+	maps := []syscall.SysProcIDMap{{ContainerID: 0, HostID: uid, Size: 1}, {ContainerID: 1, HostID: 100000, Size: 1 << 16}}
+	return &syscall.SysProcAttr{
+		Cloneflags: unix.CLONE_NEWUSER, UidMappings: maps, GidMappings: maps, GidMappingsEnableSetgroups: true,
+		Credential: &syscall.Credential{Uid: 0, Gid: 0},
+	}
 }

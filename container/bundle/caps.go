@@ -8,6 +8,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // Capabilities is the container's bounding set, in the order of the kernel's
@@ -26,7 +27,7 @@ func Capabilities(r *container.Request, h Host) ([]string, error) {
 	}
 	here := h.Capabilities
 	if here == nil {
-		here = container.Capabilities()
+		here = kernel.Capabilities()
 	}
 	for _, c := range add {
 		if c != container.AllCaps && !slices.Contains(here, c) {
@@ -34,7 +35,7 @@ func Capabilities(r *container.Request, h Host) ([]string, error) {
 		}
 	}
 	var set []string
-	for _, c := range container.Capabilities() {
+	for _, c := range kernel.Capabilities() {
 		if slices.Contains(here, c) && wanted(c, r.Privileged, add, drop) {
 			set = append(set, c)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/image/ocispec"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func testHost() Host {
@@ -126,7 +127,7 @@ func TestEnvironment(t *testing.T) {
 
 func TestCapabilities(t *testing.T) {
 	short := func(list []string) string { return strings.ReplaceAll(strings.Join(list, " "), "CAP_", "") }
-	all := short(container.Capabilities())
+	all := short(kernel.Capabilities())
 	for _, tt := range []struct {
 		name      string
 		add, drop []string

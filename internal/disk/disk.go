@@ -18,6 +18,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/jsontext"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // MaxJSON bounds a record read by ReadJSON, in bytes.
@@ -68,7 +69,7 @@ func ReadInto(buf []byte, path string) ([]byte, error) {
 // system calls for a small file, where os.ReadFile has eight: listing a
 // thousand records is mostly these. O_NONBLOCK: a FIFO must not stop us.
 func read(buf []byte, path string) ([]byte, error) {
-	fd, err := retry(func() (int, error) {
+	fd, err := kernel.Retry(func() (int, error) {
 		return syscall.Open(path, syscall.O_RDONLY|syscall.O_CLOEXEC|syscall.O_NONBLOCK, 0)
 	})
 	if err != nil {
@@ -80,7 +81,7 @@ func read(buf []byte, path string) ([]byte, error) {
 			buf = slices.Grow(buf, max(8192, len(buf)))
 		}
 		room := buf[len(buf):min(cap(buf), MaxJSON+1)]
-		n, err := retry(func() (int, error) { return syscall.Read(fd, room) })
+		n, err := kernel.Retry(func() (int, error) { return syscall.Read(fd, room) })
 		if err != nil {
 			return buf, &fs.PathError{Op: "read", Path: path, Err: err}
 		}
@@ -90,15 +91,6 @@ func read(buf []byte, path string) ([]byte, error) {
 		}
 	}
 	return buf, nil
-}
-
-// retry repeats a call that a signal interrupted.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		if n, err := call(); !errors.Is(err, syscall.EINTR) {
-			return n, err
-		}
-	}
 }
 
 func write(path string, data []byte, perm fs.FileMode, durable bool) (err error) {
@@ -129,7 +121,7 @@ func write(path string, data []byte, perm fs.FileMode, durable bool) (err error)
 
 func fill(fd int, data []byte, durable bool) error {
 	for len(data) > 0 {
-		n, err := retry(func() (int, error) { return syscall.Write(fd, data) })
+		n, err := kernel.Retry(func() (int, error) { return syscall.Write(fd, data) })
 		if err != nil {
 			return err
 		}
@@ -138,7 +130,7 @@ func fill(fd int, data []byte, durable bool) error {
 	if !durable {
 		return nil
 	}
-	_, err := retry(func() (int, error) { return 0, syscall.Fsync(fd) })
+	_, err := kernel.Retry(func() (int, error) { return 0, syscall.Fsync(fd) })
 	return err
 }
 
@@ -149,7 +141,7 @@ func createTemp(path string, perm fs.FileMode) (fd int, tmp string, err error) {
 	dir, name := filepath.Split(path)
 	for range 100 {
 		tmp = dir + "." + name + "." + strconv.Itoa(os.Getpid()) + "-" + strconv.FormatInt(time.Now().UnixNano(), 36)
-		fd, err = retry(func() (int, error) { return syscall.Open(tmp, flags, uint32(perm.Perm())) })
+		fd, err = kernel.Retry(func() (int, error) { return syscall.Open(tmp, flags, uint32(perm.Perm())) })
 		if !errors.Is(err, fs.ErrExist) {
 			break
 		}

@@ -32,6 +32,14 @@ func Caps() uint64 {
 	return uint64(data[1].Permitted)<<32 | uint64(data[0].Permitted)
 }
 
+// Mapped says whether we are in a user namespace that is not the machine's,
+// whose users are a part of the machine's or others.
+func Mapped() bool {
+	text, err := os.ReadFile("/proc/self/uid_map")
+	f := strings.Fields(string(text))
+	return err != nil || len(f) != 3 || f[0] != "0" || f[1] != "0" || f[2] != "4294967295"
+}
+
 // SELinux says whether the machine has it, enforcing or not.
 func SELinux() bool {
 	_, err := os.Stat("/sys/fs/selinux/enforce")

@@ -20,7 +20,7 @@ $sync  = golang.org/x/sync/errgroup
 internal/fault:
 internal/rules:
 internal/merged: internal/fault internal/mount internal/under $sys
-internal/disk: internal/fault internal/jsontext
+internal/disk: internal/fault internal/jsontext internal/kernel
 internal/...: internal/fault $sys
 
 # One container. What a plan is made of is below it, its execution above.

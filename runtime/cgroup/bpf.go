@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // Commands and numbers of bpf(2), from the kernel's uapi/linux/bpf.h.
@@ -116,7 +117,7 @@ func (a area) pointer(offset, to int) {
 }
 
 func (a area) call(cmd uintptr) (int, error) {
-	return retry(func() (int, error) {
+	return kernel.Retry(func() (int, error) {
 		n, _, errno := unix.Syscall(unix.SYS_BPF, cmd, a.address(0), attrSize)
 		if errno != 0 {
 			return -1, errno

@@ -12,6 +12,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // mark is the extended attribute of directories that berth made above a
@@ -122,12 +123,7 @@ func (g *group) limit(w work, dirs []*dir) error {
 }
 
 // mighty reports whether we are root of the machine, not of a user namespace.
-func mighty() bool {
-	text, err := readPath("/proc/self/uid_map")
-	f := strings.Fields(text)
-	whole := err == nil && len(f) == 3 && f[0] == "0" && f[1] == "0" && f[2] == "4294967295"
-	return whole && unix.Geteuid() == 0
-}
+func mighty() bool { return unix.Geteuid() == 0 && !kernel.Mapped() }
 
 // makeLeaf makes the container's directory in one tree. made is false if it
 // was there.
@@ -169,7 +165,7 @@ func (g *group) mkdir(t *tree, d *dir, undo *cleanup.Stack) (bool, error) {
 	if err := g.seam.fail("mkdir", path); err != nil {
 		return false, fault.Op("mkdir", path, err)
 	}
-	_, err := retry(func() (int, error) { return 0, unix.Mkdir(path, 0o755) })
+	_, err := kernel.Retry(func() (int, error) { return 0, unix.Mkdir(path, 0o755) })
 	if errors.Is(err, unix.EEXIST) {
 		return false, nil
 	}
@@ -187,7 +183,7 @@ func (g *group) mkdir(t *tree, d *dir, undo *cleanup.Stack) (bool, error) {
 
 // unmake removes a directory of ours unless somebody moved in.
 func unmake(path string) error {
-	_, err := retry(func() (int, error) { return 0, unix.Rmdir(path) })
+	_, err := kernel.Retry(func() (int, error) { return 0, unix.Rmdir(path) })
 	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOTEMPTY) {
 		return nil
 	}

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func (g *group) Doors() ([]*os.File, error) {
@@ -19,7 +20,7 @@ func (g *group) Doors() ([]*os.File, error) {
 			continue
 		}
 		path := t.path + "/tasks"
-		fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0) })
+		fd, err := kernel.Retry(func() (int, error) { return unix.Open(path, unix.O_WRONLY|unix.O_CLOEXEC, 0) })
 		if err != nil {
 			for _, f := range doors {
 				f.Close()
@@ -36,7 +37,12 @@ func (g *group) Dir() (*os.File, error) {
 	if t == nil {
 		return nil, nil
 	}
-	fd, err := retry(func() (int, error) {
+	if u := g.findUnit(); u != nil && u.user {
+		if err := u.comeNear(); err != nil {
+			return nil, fault.Op("cgroup.dir", t.path, err)
+		}
+	}
+	fd, err := kernel.Retry(func() (int, error) {
 		return unix.Open(t.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // Watch tells when a container runs out of memory. It is for one goroutine.
@@ -166,7 +167,7 @@ func (g *group) Victims() ([]Victim, error) {
 	if err != nil {
 		return nil, fault.Op(op, t.path, err)
 	}
-	fd, err := retry(func() (int, error) {
+	fd, err := kernel.Retry(func() (int, error) {
 		return unix.Open("/dev/kmsg", unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -176,7 +177,7 @@ func (g *group) Victims() ([]Victim, error) {
 	var out []Victim
 	buf := make([]byte, 8192) // CONSOLE_EXT_LOG_MAX, the longest record
 	for {
-		n, err := retry(func() (int, error) { return unix.Read(fd, buf) })
+		n, err := kernel.Retry(func() (int, error) { return unix.Read(fd, buf) })
 		switch {
 		case errors.Is(err, unix.EPIPE):
 			continue // overwritten before we came to it

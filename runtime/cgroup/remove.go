@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func (g *group) Remove(ctx context.Context) error {
@@ -60,7 +61,7 @@ func (g *group) rmdir(path string) error {
 	if err := g.seam.fail("rmdir", path); err != nil {
 		return err
 	}
-	_, err := retry(func() (int, error) { return 0, unix.Rmdir(path) })
+	_, err := kernel.Retry(func() (int, error) { return 0, unix.Rmdir(path) })
 	if errors.Is(err, unix.ENOENT) {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,8 @@ type unit struct {
 	slice string
 	user  bool // the user's manager, not the machine's
 
+	props []systemd.Property // of annotations
+
 	hold *holder // from the scope's making until its first process
 }
 
@@ -35,8 +38,9 @@ var unitMarks = [...]string{"trusted.berth.unit", "user.berth.unit"}
 
 // Scope returns the group that systemd makes as scope PREFIX-NAME.scope in a
 // slice; nothing is made yet. path is "SLICE:PREFIX:NAME"; an empty slice is
-// systemd's usual one, an empty path means id in it.
-func (l *Layout) Scope(path, id string) (Manager, error) {
+// systemd's usual one, an empty path means id in it. Annotations that begin
+// with AnnotationPrefix are properties of the scope.
+func (l *Layout) Scope(path, id string, annotations map[string]string) (Manager, error) {
 	const op = "cgroup.scope"
 	if !systemd.Running() {
 		return nil, fault.Op(op, "", fault.New(fault.Unsupported, "systemd not running on this host, cannot use systemd cgroups manager"))
@@ -45,7 +49,10 @@ func (l *Layout) Scope(path, id string) (Manager, error) {
 	if err != nil {
 		return nil, fault.Op(op, "", err)
 	}
-	u.user = os.Geteuid() != 0
+	if u.props, err = annotated(annotations); err != nil {
+		return nil, fault.Op(op, "", err)
+	}
+	u.user = !mighty()
 	if u.slice == "" {
 		u.slice = map[bool]string{true: "user.slice", false: "system.slice"}[u.user]
 	}
@@ -119,6 +126,37 @@ func (u *unit) dial() (*systemd.Conn, error) {
 	return systemd.Dial()
 }
 
+// comeNear moves our own process into a scope of the user's manager if it is
+// outside of all of them, as in a login session: whoever moves a process, or has
+// one born elsewhere, must own the group that is above both (cgroups(7),
+// "Delegation Containment"), and of a session's that is root.
+func (u *unit) comeNear() error {
+	c, err := u.dial()
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	base, err := c.ControlGroup()
+	if err != nil {
+		return err
+	}
+	text, err := readPath("/proc/self/cgroup")
+	if err != nil {
+		return err
+	}
+	for _, m := range parseMembership(text) {
+		if m.unified && strings.HasPrefix(m.path+"/", base+"/") {
+			return nil
+		}
+	}
+	pid := os.Getpid()
+	return c.StartScope("berth-oci-"+strconv.Itoa(pid)+".scope", []systemd.Property{
+		{Name: "Description", Value: "berth-oci, on the way to a container's group"},
+		{Name: "PIDs", Value: []uint32{uint32(pid)}},
+		{Name: "CollectMode", Value: "inactive-or-failed"},
+	})
+}
+
 // start makes the scope, with the holder in it.
 func (u *unit) start() error {
 	c, err := u.dial()
@@ -129,7 +167,7 @@ func (u *unit) start() error {
 	if u.hold, err = newHolder(); err != nil {
 		return fault.Op("hold", u.name, err)
 	}
-	err = c.StartScope(u.name, []systemd.Property{
+	err = c.StartScope(u.name, override([]systemd.Property{
 		{Name: "Description", Value: "berth container " + u.name},
 		{Name: "Slice", Value: u.slice},
 		{Name: "Delegate", Value: true}, // what is below is not systemd's
@@ -141,7 +179,7 @@ func (u *unit) start() error {
 		{Name: "TasksAccounting", Value: true},
 		{Name: "DefaultDependencies", Value: false}, // as other runtimes: their callers order the shutdown
 		{Name: "CollectMode", Value: "inactive-or-failed"},
-	})
+	}, u.props))
 	if err != nil {
 		u.settle()
 	}

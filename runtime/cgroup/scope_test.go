@@ -167,7 +167,7 @@ func scopeIn(t *testing.T, slice string) *group {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := l.Scope(slice+":t:"+fmt.Sprint(os.Getpid()), "")
+	m, err := l.Scope(slice+":t:"+fmt.Sprint(os.Getpid()), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestScopeRefusesTaken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "")
+	m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestScopeFailsAtEveryStep(t *testing.T) {
 	}
 	r := &specs.LinuxResources{Pids: &specs.LinuxPids{Limit: ptr(int64(10))}}
 	for n := 0; ; n++ {
-		m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "")
+		m, err := l.Scope("berthtest-a.slice:t:"+fmt.Sprint(os.Getpid()), "", nil)
 		if err != nil {
 			t.Fatal(err)
 		}

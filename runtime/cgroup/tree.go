@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // tree is the group's directory in one hierarchy.
@@ -63,7 +64,7 @@ func (d *dir) open(name string, flags int) (int, error) {
 		if err := d.seam.fail("open", d.path); err != nil {
 			return -1, err
 		}
-		fd, err := retry(func() (int, error) {
+		fd, err := kernel.Retry(func() (int, error) {
 			return unix.Open(d.path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 		})
 		if err != nil {
@@ -77,14 +78,14 @@ func (d *dir) open(name string, flags int) (int, error) {
 		}
 		d.fd = fd
 	}
-	return retry(func() (int, error) { return unix.Openat(d.fd, name, flags|unix.O_CLOEXEC, 0) })
+	return kernel.Retry(func() (int, error) { return unix.Openat(d.fd, name, flags|unix.O_CLOEXEC, 0) })
 }
 
 // isCgroup keeps us from reading pids to kill, or writing limits, in a
 // directory that only looks like a group.
 func isCgroup(fd int) error {
 	var st unix.Statfs_t
-	if _, err := retry(func() (int, error) { return 0, unix.Fstatfs(fd, &st) }); err != nil {
+	if _, err := kernel.Retry(func() (int, error) { return 0, unix.Fstatfs(fd, &st) }); err != nil {
 		return err
 	}
 	if st.Type != unix.CGROUP_SUPER_MAGIC && st.Type != unix.CGROUP2_SUPER_MAGIC {
@@ -109,7 +110,7 @@ func (d *dir) put(fd int, name, text string) error {
 	if err := d.seam.fail("write", name); err != nil {
 		return err
 	}
-	_, err := retry(func() (int, error) { return unix.Write(fd, []byte(text)) })
+	_, err := kernel.Retry(func() (int, error) { return unix.Write(fd, []byte(text)) })
 	return err
 }
 
@@ -125,7 +126,7 @@ func (d *dir) read(name string) (string, error) {
 
 // readPath returns the text of a file of /proc.
 func readPath(path string) (string, error) {
-	fd, err := retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
+	fd, err := kernel.Retry(func() (int, error) { return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0) })
 	if err != nil {
 		return "", err
 	}
@@ -143,7 +144,7 @@ const maxText = 64 << 20
 func readAll(fd int, brief bool) (string, error) {
 	buf := make([]byte, 0, 4096)
 	for {
-		n, err := retry(func() (int, error) { return unix.Read(fd, buf[len(buf):cap(buf)]) })
+		n, err := kernel.Retry(func() (int, error) { return unix.Read(fd, buf[len(buf):cap(buf)]) })
 		if err != nil {
 			return "", err
 		}
@@ -159,20 +160,10 @@ func readAll(fd int, brief bool) (string, error) {
 	}
 }
 
-// retry repeats a call that a signal interrupted.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if !errors.Is(err, unix.EINTR) {
-			return n, err
-		}
-	}
-}
-
 // children lists the groups below path.
 func children(path string) ([]string, error) {
 	var st unix.Stat_t
-	if _, err := retry(func() (int, error) { return 0, unix.Stat(path, &st) }); err != nil {
+	if _, err := kernel.Retry(func() (int, error) { return 0, unix.Stat(path, &st) }); err != nil {
 		return nil, err
 	}
 	if st.Nlink == 2 { // itself and "."; each child's ".." would be one more
@@ -183,7 +174,7 @@ func children(path string) ([]string, error) {
 
 // entries lists what is in a directory and wanted.
 func entries(path string, want func(name string, isDir bool) bool) (out []string, err error) {
-	fd, err := retry(func() (int, error) {
+	fd, err := kernel.Retry(func() (int, error) {
 		return unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	})
 	if err != nil {
@@ -192,7 +183,7 @@ func entries(path string, want func(name string, isDir bool) bool) (out []string
 	defer unix.Close(fd)
 	buf := make([]byte, 8192)
 	for {
-		n, err := retry(func() (int, error) { return unix.Getdents(fd, buf) })
+		n, err := kernel.Retry(func() (int, error) { return unix.Getdents(fd, buf) })
 		if err != nil || n == 0 {
 			return out, err
 		}

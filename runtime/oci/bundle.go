@@ -140,6 +140,7 @@ func (b *Bundle) facts(m cgroup.Manager, caches *resctrl.Group, req *CreateReque
 		Preserve: len(req.Preserve), AwaitStart: !req.Start, NoKeyring: req.NoKeyring,
 		ParentAt: parentPoints(b.Spec),
 	}
+	f.Mapped = kernel.Mapped()
 	f.SELinux = b.Spec.Linux.MountLabel != "" && kernel.SELinux()
 	f.Doors, f.IntoCgroup = doors(m)
 	f.Doors = append(f.Doors, resctrlDoors(caches)...)

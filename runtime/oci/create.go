@@ -65,7 +65,8 @@ type creation struct {
 
 	groupsMade func() error // waits for the groups
 	cgroupDir  *os.File     // the one of the unified tree
-	hooked     bool         // a hook has run: the poststop hooks must
+	moved      *movedDevices
+	hooked     bool // a hook has run: the poststop hooks must
 }
 
 // Create makes a container and, with Start, runs it. When it fails nothing of
@@ -78,6 +79,7 @@ func (r *Runtime) Create(ctx context.Context, req CreateRequest) (_ *Process, er
 	defer func() {
 		closeFiles(c.own)
 		err = c.end(err)
+		c.moved.close()
 	}()
 	for _, step := range []struct {
 		name string
@@ -220,7 +222,7 @@ func groups(layout *cgroup.Layout, id string, s *specs.Spec, systemd bool) (cgro
 		if s.Linux != nil {
 			path = s.Linux.CgroupsPath
 		}
-		return layout.Scope(path, id)
+		return layout.Scope(path, id, s.Annotations)
 	}
 	if s.Linux != nil && s.Linux.CgroupsPath != "" {
 		return layout.Manager(s.Linux.CgroupsPath)

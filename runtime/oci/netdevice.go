@@ -21,32 +21,112 @@ import (
 // moved and renamed by one message, gets its permanent addresses of global
 // scope back, which the move takes from it, and is brought up. When the
 // namespace ends, the kernel gives physical devices back and destroys others.
-func moveDevices(pid int, l *specs.Linux) error {
+//
+// What it returns can move them back, until it is closed: it keeps the
+// container's namespace, which else would end with the child.
+func moveDevices(pid int, l *specs.Linux) (m *movedDevices, err error) {
 	if len(l.NetDevices) == 0 {
-		return nil
+		return nil, nil
 	}
-	ns, err := os.Open(netnsOf(pid, l))
-	if err != nil {
-		return err
+	m = &movedDevices{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, m.back())
+			m.close()
+			m = nil
+		}
+	}()
+	if m.home, err = os.Open("/proc/self/ns/net"); err != nil {
+		return m, err
 	}
-	defer ns.Close()
-	ours, err := newRoute()
-	if err != nil {
-		return err
+	if m.ns, err = os.Open(netnsOf(pid, l)); err != nil {
+		return m, err
 	}
-	defer ours.close()
-	theirs, err := routeIn(ns)
-	if err != nil {
-		return err
+	if m.ours, err = newRoute(); err != nil {
+		return m, err
 	}
-	defer theirs.close()
+	if m.theirs, err = routeIn(m.ns); err != nil {
+		return m, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(l.NetDevices)) {
 		to := cmp.Or(l.NetDevices[name].Name, name)
-		if err := moveDevice(ours, theirs, int(ns.Fd()), name, to); err != nil {
-			return fault.New(fault.Invalid, "linux.netDevices[%q]: move to the container as %s: %w", name, to, err)
+		if err := m.move(name, to); err != nil {
+			return m, fault.New(fault.Invalid, "linux.netDevices[%q]: move to the container as %s: %w", name, to, err)
 		}
 	}
-	return nil
+	return m, nil
+}
+
+// movedDevices are network devices that have gone to a container.
+type movedDevices struct {
+	home, ns     *os.File // the two namespaces
+	ours, theirs *route   // in them
+	list         []movedDevice
+}
+
+// movedDevice is one of them, as it was.
+type movedDevice struct {
+	name, to string
+	up       bool
+	addrs    []address
+}
+
+func (m *movedDevices) move(name, to string) error {
+	index, up, err := m.ours.link(name)
+	if err != nil {
+		return err
+	}
+	addrs, err := m.ours.addresses(index)
+	if err != nil {
+		return err
+	}
+	if _, _, err := m.theirs.link(to); err == nil {
+		return unix.EEXIST
+	}
+	if err := m.ours.move(index, int(m.ns.Fd()), to); err != nil {
+		return err
+	}
+	m.list = append(m.list, movedDevice{name, to, up, addrs})
+	return m.theirs.furnish(to, addrs, true)
+}
+
+// back moves them back and makes them what they were.
+func (m *movedDevices) back() error {
+	if m == nil {
+		return nil
+	}
+	var errs []error
+	for len(m.list) > 0 {
+		d := m.list[len(m.list)-1]
+		m.list = m.list[:len(m.list)-1]
+		index, _, err := m.theirs.link(d.to)
+		if err == nil {
+			err = m.theirs.move(index, int(m.home.Fd()), d.name)
+		}
+		if err == nil {
+			err = m.ours.furnish(d.name, d.addrs, d.up)
+		}
+		if err != nil {
+			errs = append(errs, fault.Op("move back to the machine", d.name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *movedDevices) close() {
+	if m == nil {
+		return
+	}
+	for _, f := range []*os.File{m.home, m.ns} {
+		if f != nil {
+			f.Close()
+		}
+	}
+	for _, r := range []*route{m.ours, m.theirs} {
+		if r != nil {
+			r.close()
+		}
+	}
 }
 
 func netnsOf(pid int, l *specs.Linux) string {
@@ -56,32 +136,6 @@ func netnsOf(pid int, l *specs.Linux) string {
 		}
 	}
 	return "/proc/" + strconv.Itoa(pid) + "/ns/net"
-}
-
-func moveDevice(ours, theirs *route, ns int, name, to string) error {
-	index, err := ours.index(name)
-	if err != nil {
-		return err
-	}
-	addrs, err := ours.addresses(index)
-	if err != nil {
-		return err
-	}
-	if _, err := theirs.index(to); err == nil {
-		return unix.EEXIST
-	}
-	if err := ours.move(index, ns, to); err != nil {
-		return err
-	}
-	if index, err = theirs.index(to); err != nil {
-		return err
-	}
-	for _, a := range addrs {
-		if err := theirs.add(index, a); err != nil {
-			return err
-		}
-	}
-	return theirs.up(index)
 }
 
 // route is a netlink socket for links and addresses; rtnetlink(7).
@@ -141,18 +195,34 @@ func linkMessage(index int, flags, change uint32) []byte {
 	return b
 }
 
-// index of a link by its name.
-func (r *route) index(name string) (int, error) {
-	index := 0
-	err := r.ask(unix.RTM_GETLINK, 0, attr(linkMessage(0, 0, 0), unix.IFLA_IFNAME, append([]byte(name), 0)), func(kind uint16, data []byte) {
+// link gives a link's index, and whether it is up.
+func (r *route) link(name string) (index int, up bool, err error) {
+	err = r.ask(unix.RTM_GETLINK, 0, attr(linkMessage(0, 0, 0), unix.IFLA_IFNAME, append([]byte(name), 0)), func(kind uint16, data []byte) {
 		if kind == unix.RTM_NEWLINK && len(data) >= unix.SizeofIfInfomsg {
-			index = int(int32(order.Uint32(data[4:])))
+			index, up = int(int32(order.Uint32(data[4:]))), order.Uint32(data[8:])&unix.IFF_UP != 0
 		}
 	})
 	if err == nil && index == 0 {
 		err = unix.ENODEV
 	}
-	return index, err
+	return index, up, err
+}
+
+// furnish gives a link that has come here its addresses, and brings it up.
+func (r *route) furnish(name string, addrs []address, up bool) error {
+	index, _, err := r.link(name)
+	if err != nil {
+		return err
+	}
+	for _, a := range addrs {
+		if err := r.add(index, a); err != nil {
+			return err
+		}
+	}
+	if !up {
+		return nil
+	}
+	return r.up(index)
 }
 
 func (r *route) move(index, ns int, to string) error {

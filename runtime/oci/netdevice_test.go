@@ -2,9 +2,11 @@ package oci
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -112,6 +114,41 @@ func TestNetDeviceErrors(t *testing.T) {
 	for _, name := range []string{a, b} {
 		if out, err := exec.Command("ip", "link", "show", "dev", name).CombinedOutput(); err != nil {
 			t.Errorf("%s: %v %s", name, err, out)
+		}
+	}
+}
+
+// Whichever later step fails, devices are the machine's again as they were.
+func TestNetDevicesComeBack(t *testing.T) {
+	a, b := veth(t)
+	show := func(name string) string {
+		out, err := exec.Command("sh", "-c", fmt.Sprintf(netProbe, name)).CombinedOutput()
+		if err != nil && name == a {
+			t.Errorf("%s: %v", name, err)
+		}
+		return string(out)
+	}
+	wantA, wantB := show(a), show(b)
+	p := newPod(t, "true")
+	p.spec.Linux.NetDevices = map[string]specs.LinuxNetDevice{a: {Name: "outer"}, b: {}}
+	p.spec.Hooks = &specs.Hooks{CreateRuntime: []specs.Hook{{Path: "/bin/true"}}}
+	steps := createSteps(t)
+	for _, fail := range append(steps[slices.Index(steps, "born")+1:], "third device") {
+		p.seam = func(step string) error {
+			if step == fail {
+				return errStep
+			}
+			return nil
+		}
+		if fail == "third device" { // those before it have been moved
+			p.spec.Linux.NetDevices["zz-missing"] = specs.LinuxNetDevice{}
+		}
+		_, err := p.Create(t.Context(), CreateRequest{ID: p.id, Bundle: p.load(), Stdio: newOutput(t).stdio()})
+		if err == nil || !errors.Is(err, errStep) && fail != "third device" {
+			t.Errorf("%s: %v", fail, err)
+		}
+		if gotA, gotB := show(a), show(b); gotA != wantA || gotB != wantB {
+			t.Errorf("%s: %q and %q, want %q and %q", fail, gotA, gotB, wantA, wantB)
 		}
 	}
 }

@@ -38,7 +38,10 @@ func (c *creation) at(ctx context.Context, p plan.Point, child *launch.Process) 
 		if err := writeMaps(child.Pid, c.spec); err != nil {
 			return err
 		}
-		return moveDevices(child.Pid, c.spec.Linux)
+		var err error
+		c.moved, err = moveDevices(child.Pid, c.spec.Linux)
+		c.undo.Add(c.moved.back)
+		return err
 	case plan.Rooted:
 		return c.rooted(ctx, child)
 	case plan.Linked:

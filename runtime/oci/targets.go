@@ -156,8 +156,7 @@ func fillMount(child *launch.Process) error {
 		if err != nil {
 			return err
 		}
-		c := copier{owner: owner}
-		if err := c.dir(int(from.Fd()), int(to.Fd()), 0); err != nil {
+		if err := copyTree(int(from.Fd()), int(to.Fd()), owner); err != nil {
 			return fault.Op("copy to tmpfs on", m.To, err)
 		}
 	}

@@ -18,14 +18,20 @@ import (
 // namespace is its own: what the container mounts must not land on the machine.
 func inOwnMounts(t *testing.T) (inside bool) {
 	t.Helper()
+	return elsewhere(t, &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS})
+}
+
+// elsewhere runs the rest of the test in another process.
+func elsewhere(t *testing.T, attr *syscall.SysProcAttr) (inside bool) {
+	t.Helper()
 	fixture.Root(t)
-	const mark = "BERTH_OCI_TEST_OWN_MOUNTS"
+	const mark = "BERTH_OCI_TEST_ELSEWHERE"
 	if os.Getenv(mark) != "" {
 		return true
 	}
 	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.count=1")
 	cmd.Env = append(os.Environ(), mark+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: unix.CLONE_NEWNS}
+	cmd.SysProcAttr = attr
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}

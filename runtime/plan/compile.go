@@ -56,6 +56,9 @@ type Facts struct {
 	// container must not find uncovered below its root then.
 	NoPivot bool
 	Bare    []string
+	// Mapped: the runtime itself is in a user namespace, and can make no device
+	// nodes.
+	Mapped bool
 	// SELinux: the machine has it, so that labels mean something.
 	SELinux bool
 	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).

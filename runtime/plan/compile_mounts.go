@@ -245,7 +245,7 @@ func (c *compiler) deviceStep(i int, d *specs.LinuxDevice) (Step, error) {
 // node makes a device; where a user namespace forbids mknod(2) the host's own
 // node is bound instead.
 func (c *compiler) node(p string, mode, dev uint64, uid, gid uint32) Step {
-	if mode&unix.S_IFMT != unix.S_IFIFO && c.inUserns() {
+	if mode&unix.S_IFMT != unix.S_IFIFO && (c.inUserns() || c.facts.Mapped) {
 		return Mount{Bind: true, Source: p, To: p}
 	}
 	return MakeNode{Path: p, Mode: mode, Dev: dev, UID: uid, GID: gid}

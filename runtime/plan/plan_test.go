@@ -13,6 +13,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func TestCompileRefuses(t *testing.T) {
@@ -412,7 +413,7 @@ func TestCapabilityWarnings(t *testing.T) {
 		Bounding: some, Permitted: some, Effective: append(some, "CAP_SETUID"), Inheritable: []string{"CAP_KILL"}, Ambient: []string{"CAP_KILL", "CAP_CHOWN"},
 	}
 	f := goldenFacts()
-	f.Caps = 1<<capNumber("CAP_CHOWN") | 1<<capNumber("CAP_KILL") | 1<<capNumber("CAP_SETUID")
+	f.Caps = 1<<kernel.CapNumber("CAP_CHOWN") | 1<<kernel.CapNumber("CAP_KILL") | 1<<kernel.CapNumber("CAP_SETUID")
 	p, err := Compile(s, nil, f)
 	if err != nil {
 		t.Fatal(err)

@@ -27,8 +27,8 @@ const (
 	maxMessage = 1 << 20 // ours; systemd sends nothing near it
 )
 
-// Property is a setting of a unit. Value is a string, bool, uint64, []uint32,
-// []byte, []string or []Pair.
+// Property is a setting of a unit. Value is a string, bool, int32, uint32,
+// uint64, []uint32, []byte, []string or []Pair.
 type Property struct {
 	Name  string
 	Value any
@@ -106,6 +106,12 @@ func (w *writer) variant(v any) {
 	case bool:
 		w.signature("b")
 		w.bool(v)
+	case int32:
+		w.signature("i")
+		w.u32(uint32(v))
+	case uint32:
+		w.signature("u")
+		w.u32(v)
 	case uint64:
 		w.signature("t")
 		w.u64(v)
