@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 )
@@ -21,11 +23,11 @@ const (
 	imageMagic = 0x54564319
 	filesMagic = 0x56303138
 
-	fieldReg  = 3 // of FileEntry
-	fieldPos  = 3 // of RegFileEntry: where to go on
-	fieldSize = 8
-	fieldExt  = 9 // the file is external
-	fieldMode = 10
+	fieldReg   = 3 // of FileEntry
+	fieldFlags = 2 // of RegFileEntry: those of open(2)
+	fieldSize  = 8
+	fieldExt   = 9 // the file is external
+	fieldMode  = 10
 )
 
 // maxFilesImage bounds what is read: a container with a million files is below.
@@ -33,8 +35,9 @@ const maxFilesImage = 256 << 20
 
 // FreeStreams changes images so that external files may be others when they
 // are restored. CRIU expects the size and mode of then and goes on at the place
-// of then, which makes sense for the same file only; what takes the place of a
-// container's standard output is another one as a rule.
+// of then, which makes sense for the same file only. What takes the place of a
+// container's standard output is another one as a rule, and CRIU opens it anew:
+// so it is appended to.
 func FreeStreams(dir string) error {
 	name := filepath.Join(dir, filesImage)
 	info, err := os.Stat(name)
@@ -114,8 +117,10 @@ func freeReg(reg []byte) (out []byte, ok bool) {
 		switch f.number {
 		case fieldSize, fieldMode:
 			text = nil
-		case fieldPos: // -1: stay where the file is
-			text = binary.AppendUvarint([]byte{fieldPos << 3}, ^uint64(0))
+		case fieldFlags:
+			if f.value&unix.O_ACCMODE != unix.O_RDONLY {
+				text = binary.AppendUvarint([]byte{fieldFlags << 3}, f.value|unix.O_APPEND)
+			}
 		case fieldExt:
 			external = f.value != 0
 		}

@@ -21,15 +21,17 @@ func file(reg string) string { return "\x08\x01\x10\x07\x1a" + string(rune(len(r
 
 func TestFreeFiles(t *testing.T) {
 	const (
-		id, pos, owner = "\x08\x07", "\x18\x4e", "\x2a\x02ab"
-		size, mode     = "\x40\x4e", "\x50\x80\x03"
-		free           = "\x18\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"
-		ext            = "\x48\x01"
+		id, owner  = "\x08\x07", "\x18\x4e\x2a\x02ab"
+		read       = "\x10\x80\x80\x02" // O_LARGEFILE
+		write      = "\x10\x81\x80\x02"
+		add        = "\x10\x81\x88\x02"
+		size, mode = "\x40\x4e", "\x50\x80\x03"
+		ext        = "\x48\x01"
 	)
-	ours := file(id + pos + owner + size + mode)
+	ours := file(id + write + owner + size + mode)
 	pipe := "\x08\x03\x10\x09\x2a\x03abc"
-	got, ok := freeFiles(image(ours, file(id+pos+owner+size+ext+mode), pipe))
-	if want := image(ours, file(id+free+owner+ext), pipe); !ok || !bytes.Equal(got, want) {
+	got, ok := freeFiles(image(ours, file(id+write+owner+size+ext+mode), file(id+read+owner+size+ext+mode), pipe))
+	if want := image(ours, file(id+add+owner+ext), file(id+read+owner+ext), pipe); !ok || !bytes.Equal(got, want) {
 		t.Errorf("got\n%q, want\n%q", got, want)
 	}
 	for _, bad := range []string{"", "12345678", string(image()) + "\x01", string(image()) + "\x05\x00\x00\x00a", string(image("\x1a\x05a")), string(image("\x0b"))} {
