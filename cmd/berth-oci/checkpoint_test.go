@@ -234,6 +234,37 @@ func TestCheckpointPreDump(t *testing.T) {
 	}
 }
 
+// TestCheckpointUserNamespace: CRIU reads the images with the rights of the
+// container's root, and nobody else may.
+func TestCheckpointUserNamespace(t *testing.T) {
+	needsCriu(t)
+	s := newShell(t, "")
+	if out, err := exec.Command("chown", "-R", "100000:100000", filepath.Join(s.bundle, "rootfs")).CombinedOutput(); err != nil {
+		t.Fatalf("chown: %v %s", err, out)
+	}
+	// Its root has to reach its files.
+	for dir := s.bundle; dir != "/" && dir != os.TempDir(); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := s.runCounting(func(p *specs.Spec) {
+		p.Linux.Namespaces = append(p.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+		p.Linux.UIDMappings = []specs.LinuxIDMapping{{HostID: 100000, Size: 65536}}
+		p.Linux.GIDMappings = p.Linux.UIDMappings
+	})
+	s.want(0, "", "checkpoint", s.id)
+	var st unix.Stat_t
+	if err := unix.Stat(filepath.Join(s.work, "checkpoint"), &st); err != nil || st.Mode&0o777 != 0o710 || st.Gid != 100000 {
+		t.Errorf("the images: mode %o, group %d, %v", st.Mode, st.Gid, err)
+	}
+	s.want(0, "", "restore", "--detach", "--bundle", s.bundle, s.id)
+	if now := s.count(s.pid()); now < before {
+		t.Errorf("it was at %d and is at %d", before, now)
+	}
+	s.counts(s.count(s.pid()))
+}
+
 // start runs a command with streams of the test's.
 func (s *shell) start(in, out *os.File, args ...string) *exec.Cmd {
 	s.t.Helper()
@@ -411,7 +442,9 @@ func TestCheckpointHooks(t *testing.T) {
 	}
 	s.runCounting(func(p *specs.Spec) {
 		p.Hooks = &specs.Hooks{
-			Prestart: hook("prestart"), CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"), //nolint:staticcheck // deprecated and in use
+			//lint:ignore SA1019 prestart hooks are deprecated and must still run
+			Prestart:      hook("prestart"),
+			CreateRuntime: hook("createRuntime"), CreateContainer: hook("createContainer"),
 			Poststart: hook("poststart"), Poststop: hook("poststop"),
 		}
 	})

@@ -51,8 +51,14 @@ func (r *Runtime) Checkpoint(ctx context.Context, req CheckpointRequest) (err er
 	}
 	undo := cleanup.New()
 	defer func() { err = errors.Join(err, undo.Run()) }()
+	_, missing := os.Stat(req.Images)
 	if err := req.dirs(true, undo); err != nil {
 		return err
+	}
+	if missing != nil {
+		if err := letSearch(req.Images, d.spec); err != nil {
+			return err
+		}
 	}
 	if err := d.prepare(undo); err != nil {
 		return err

@@ -48,9 +48,10 @@ func parseRights(status string) (r rights, err error) {
 // excess is what a process may do that its specification does not grant; "" is
 // nothing. That it may gain rights is not excess yet.
 func (r rights) excess(s *specs.Spec) string {
-	var granted uint64
+	granted := ^uint64(0) // as the plan has it: who names none keeps all
 	if p := s.Process; p != nil && p.Capabilities != nil {
 		c := p.Capabilities
+		granted = 0
 		for _, names := range [][]string{c.Bounding, c.Effective, c.Permitted, c.Inheritable, c.Ambient} {
 			granted |= plan.CapSet(names)
 		}

@@ -185,4 +185,8 @@ func TestRights(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", r, got, want)
 		}
 	}
+	s.Process.Capabilities = nil
+	if got := (rights{caps: 1 << 21, filtered: true}).excess(s); got != "" {
+		t.Errorf("without a list of capabilities: %q", got)
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/cleanup"
@@ -64,6 +65,20 @@ func makeDir(dir string, undo *cleanup.Stack) error {
 		err = nil
 	}
 	return err
+}
+
+// letSearch lets root of a container's user namespace, and nobody else, search
+// the directory: CRIU looks there with its rights when it restores.
+func letSearch(dir string, s *specs.Spec) error {
+	if !makesUserns(s) {
+		return nil
+	}
+	for _, m := range s.Linux.GIDMappings {
+		if m.ContainerID == 0 && m.Size > 0 {
+			return errors.Join(os.Chown(dir, -1, int(m.HostID)), os.Chmod(dir, 0o710))
+		}
+	}
+	return nil
 }
 
 // unmakeDir removes a directory of ours and what CRIU left in it, but for a

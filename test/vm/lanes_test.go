@@ -38,7 +38,7 @@ var v2 = []job{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
 			"TestCheckpointGoesOn", "TestCheckpointLeaveRunning", "TestCheckpointPreDump", "TestCheckpointForeground", "TestCheckpointFiles",
-			"TestCheckpointTerminal", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
+			"TestCheckpointTerminal", "TestCheckpointUserNamespace", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
 		},
 	},
 }
