@@ -21,8 +21,8 @@ TOOL    := $(GO) tool -modfile=tools/go.mod
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
-build: ## static binaries bin/berth, bin/berth-oci and bin/berth-registry
-	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berth ./cmd/berth-oci ./cmd/berth-registry
+build: ## static binaries bin/berth, bin/berth-oci, bin/berth-registry and bin/berth-criu
+	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berth ./cmd/berth-oci ./cmd/berth-registry ./cmd/berth-criu
 
 run: build ## run a container on the machine's own root file system and show what it sees
 	@test/look.sh bin/berth

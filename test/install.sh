@@ -10,7 +10,7 @@ install -d "$bin" "$man" \
 	"$prefix/share/bash-completion/completions" \
 	"$prefix/share/zsh/site-functions" \
 	"$prefix/share/fish/vendor_completions.d"
-install -m 755 bin/berth bin/berth-oci bin/berth-registry "$bin/"
+install -m 755 bin/berth bin/berth-oci bin/berth-registry bin/berth-criu "$bin/"
 
 bin/berth completion bash >"$prefix/share/bash-completion/completions/berth"
 bin/berth completion zsh >"$prefix/share/zsh/site-functions/_berth"
@@ -37,4 +37,5 @@ page() {
 # shellcheck disable=SC2046 # a list of words
 page berth-oci $(bin/berth-oci --help | sed -n '/^COMMANDS:/,/^$/s/^   \([a-z]*\) .*/\1/p') >"$man/berth-oci.1"
 page berth-registry >"$man/berth-registry.1"
+page berth-criu >"$man/berth-criu.1"
 echo "installed below $prefix: $(find "$man" -name 'berth*' | wc -l) manual pages, completions for bash, zsh and fish"

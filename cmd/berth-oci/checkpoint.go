@@ -1,79 +1,143 @@
 package main
 
 import (
-	"os/exec"
-	"strings"
+	"context"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
-	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/runtime/oci"
 )
 
-// Checkpoint and restore have runc's flags, so that a caller learns from the
-// answer what is lacking, and not that a flag is unknown.
+// imageFlags are the flags that checkpoint and restore share.
+type imageFlags struct {
+	oci.ImageRequest
+	emptyNs []string
+}
 
-func declareCriu(a *app) {
+func declareImage(a *app, m *imageFlags) {
 	f := a.flags
-	f.String("image-path", "", "directory of the image files")
-	f.String("work-path", "", "directory of CRIU's log and working files")
-	f.String("manage-cgroups-mode", "", "soft, full, strict or ignore")
-	f.StringSlice("empty-ns", nil, "namespaces to create and not to fill")
-	for _, name := range []string{"tcp-established", "ext-unix-sk", "shell-job", "file-locks", "auto-dedup", "lazy-pages"} {
-		f.Bool(name, false, "see criu(8)")
+	f.StringVar(&m.Images, "image-path", "", "directory of the image files (./checkpoint)")
+	f.StringVar(&m.Work, "work-path", "", "directory of CRIU's log and working files (that of the image files)")
+	f.StringVar(&m.CgroupMode, "manage-cgroups-mode", "", "soft (default), full, strict or ignore")
+	f.StringSliceVar(&m.emptyNs, "empty-ns", nil, "namespaces to create and not to fill: network, which never is")
+	f.BoolVar(&m.TCPEstablished, "tcp-established", false, "allow open TCP connections")
+	f.BoolVar(&m.ExtUnixSk, "ext-unix-sk", false, "allow sockets to processes outside")
+	f.BoolVar(&m.ShellJob, "shell-job", false, "allow a terminal and session of the caller")
+	f.BoolVar(&m.FileLocks, "file-locks", false, "keep file locks")
+	f.BoolVar(&m.AutoDedup, "auto-dedup", false, "keep no page twice")
+	f.BoolVar(&m.LazyPages, "lazy-pages", false, "bring memory when it is used")
+}
+
+// request checks the flags. Paths are the caller's, not the bundle's.
+func (m *imageFlags) request(id string) (q oci.ImageRequest, err error) {
+	for _, ns := range m.emptyNs {
+		if ns != string(specs.NetworkNamespace) {
+			return q, fault.New(fault.Invalid, "--empty-ns: namespace %q is not supported", ns)
+		}
 	}
+	q = m.ImageRequest
+	q.ID = id
+	if q.Images == "" {
+		q.Images = "checkpoint"
+	}
+	if q.Images, err = filepath.Abs(q.Images); err != nil || q.Work == "" {
+		return q, err
+	}
+	q.Work, err = filepath.Abs(q.Work)
+	return q, err
 }
 
 func cmdCheckpoint(a *app) func() (int, error) {
-	declareCriu(a)
+	var m imageFlags
+	var req oci.CheckpointRequest
+	declareImage(a, &m)
 	f := a.flags
-	f.String("parent-path", "", "directory of an earlier image, for pre-dump")
-	f.String("page-server", "", "ADDRESS:PORT that takes the pages")
-	f.Int("status-fd", -1, "descriptor that hears when CRIU is ready")
-	for _, name := range []string{"leave-running", "pre-dump", "link-remap", "tcp-skip-in-flight"} {
-		f.Bool(name, false, "see criu(8)")
-	}
+	f.StringVar(&req.Parent, "parent-path", "", "directory of an earlier pre-dump, relative to --image-path")
+	pages := f.String("page-server", "", "ADDRESS:PORT that takes the pages")
+	ready := f.Int("status-fd", -1, "descriptor that gets a zero byte when lazy pages can be had")
+	f.BoolVar(&m.LeaveRunning, "leave-running", false, "let the container go on")
+	f.BoolVar(&req.PreDump, "pre-dump", false, "write memory only, and let the container go on")
+	f.BoolVar(&m.LinkRemap, "link-remap", false, "keep files that have no name any more")
+	f.BoolVar(&m.TCPSkipInFlight, "tcp-skip-in-flight", false, "leave out connections that are being made")
 	return func() (int, error) {
-		s, err := a.rt.State(a.args[0])
-		if err != nil {
+		var err error
+		if req.ImageRequest, err = m.request(a.args[0]); err != nil {
 			return 1, err
 		}
-		if s.Pid == 0 {
-			return 1, fault.New(fault.NotRunning, "container not running")
+		if req.Address, req.Port, err = pageServer(*pages); err != nil {
+			return 1, err
 		}
-		return 1, criu("checkpoint")
+		if req.Ready, err = statusFile(*ready); err != nil {
+			return 1, err
+		}
+		return 0, a.rt.Checkpoint(context.Background(), req)
 	}
+}
+
+// pageServer reads ADDRESS:PORT.
+func pageServer(s string) (address string, port int, err error) {
+	if s == "" {
+		return "", 0, nil
+	}
+	address, text, err := net.SplitHostPort(s)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || address == "" || port < 1 || port > 65535 {
+		return "", 0, fault.New(fault.Invalid, "--page-server %q: give ADDRESS:PORT", s)
+	}
+	return address, port, nil
+}
+
+// statusFile is a descriptor that we were started with, and that can be
+// written to.
+func statusFile(fd int) (*os.File, error) {
+	if fd < 0 {
+		return nil, nil
+	}
+	flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+	closes, cerr := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+	if err != nil || cerr != nil || closes&unix.FD_CLOEXEC != 0 || flags&unix.O_ACCMODE == unix.O_RDONLY {
+		return nil, fault.New(fault.Invalid, "--status-fd: descriptor %d is not open, or not for writing", fd)
+	}
+	unix.CloseOnExec(fd)
+	return os.NewFile(uintptr(fd), "status"), nil
 }
 
 func cmdRestore(a *app) func() (int, error) {
-	declareCriu(a)
-	var m makeFlags
-	declareMake(a, &m)
+	var m imageFlags
+	var mk makeFlags
+	var req oci.RestoreRequest
+	declareImage(a, &m)
+	declareMake(a, &mk)
 	f := a.flags
-	f.BoolVarP(&m.detach, "detach", "d", false, "return when the container runs")
+	f.BoolVarP(&mk.detach, "detach", "d", false, "return when the container runs")
 	f.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
-	f.Bool("tcp-close", false, "see criu(8)")
-	f.String("lsm-profile", "", "TYPE:NAME of the profile to restore with")
-	f.String("lsm-mount-context", "", "label of the mounts")
-	return func() (int, error) { return 1, criu("restore") }
-}
-
-// criu says why a container cannot be written to files or read from them here:
-// no CRIU, one that the kernel does not let work, or us.
-func criu(verb string) error {
-	exe, err := exec.LookPath("criu")
-	if err != nil {
-		return fault.New(fault.Unsupported, "%s: criu is not installed (apt-get install criu)", verb)
+	f.BoolVar(&m.TCPClose, "tcp-close", false, "restore TCP connections as closed ones")
+	f.StringVar(&req.LSMProfile, "lsm-profile", "", "TYPE:NAME of a profile in the place of that of the image")
+	f.StringVar(&req.LSMMount, "lsm-mount-context", "", "label of the mounts in the place of that of the image")
+	return func() (int, error) {
+		made, err := mk.request(a, a.args[0])
+		if err != nil {
+			return 1, err
+		}
+		if req.ImageRequest, err = m.request(made.ID); err != nil {
+			return 1, err
+		}
+		req.Bundle, req.Stdio, req.PIDFile = made.Bundle, made.Stdio, made.PIDFile
+		if req.Console, err = mk.console(made.Bundle.Spec.Process, mk.detach); err != nil {
+			return 1, err
+		}
+		p := req.Bundle.Spec.Process
+		tty := req.Console == nil && p != nil && p.Terminal
+		return a.foreground(&mk, req.ID, tty, func() (*oci.Process, error) {
+			return a.rt.Restore(context.Background(), req)
+		})
 	}
-	out, err := exec.Command(exe, "check").CombinedOutput()
-	if err != nil {
-		return fault.New(fault.Unsupported, "%s: criu does not work on kernel %s: %s", verb, kernel.Release(), lastLine(string(out), err))
-	}
-	return fault.New(fault.Unsupported, "%s: berth-oci does not drive criu in this version", verb)
-}
-
-func lastLine(text string, err error) string {
-	lines := strings.Split(strings.TrimSpace(text), "\n")
-	if last := lines[len(lines)-1]; last != "" {
-		return last
-	}
-	return err.Error()
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
@@ -133,21 +132,9 @@ func TestPidfdSocket(t *testing.T) {
 	s.want(1, "does not exist", "state", s.id) // nothing was made
 }
 
-// TestConsoleSocket: one message, the terminal's name as data, the master.
-func TestConsoleSocket(t *testing.T) {
-	s := newShell(t, "")
-	s.edit(func(p *specs.Spec) {
-		p.Process.Args = []string{"sh", "-c", "stty size; tty; stat -c %u:%g /dev/pts/0; sleep 100"}
-		p.Process.Terminal, p.Process.ConsoleSize = true, &specs.Box{Height: 31, Width: 99}
-		p.Process.User.UID = 1000
-	})
-	path := filepath.Join(s.work, "console")
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	s.want(0, "", "run", "--detach", "--console-socket", path, "--bundle", s.bundle, s.id)
+// receiveMaster takes what --console-socket sends.
+func receiveMaster(t *testing.T, l *net.UnixListener) *os.File {
+	t.Helper()
 	conn, err := l.AcceptUnix()
 	if err != nil {
 		t.Fatal(err)
@@ -167,7 +154,26 @@ func TestConsoleSocket(t *testing.T) {
 		t.Fatalf("descriptors %v, %v", fds, err)
 	}
 	master := os.NewFile(uintptr(fds[0]), "master")
-	defer master.Close()
+	t.Cleanup(func() { master.Close() })
+	return master
+}
+
+// TestConsoleSocket: one message, the terminal's name as data, the master.
+func TestConsoleSocket(t *testing.T) {
+	s := newShell(t, "")
+	s.edit(func(p *specs.Spec) {
+		p.Process.Args = []string{"sh", "-c", "stty size; tty; stat -c %u:%g /dev/pts/0; sleep 100"}
+		p.Process.Terminal, p.Process.ConsoleSize = true, &specs.Box{Height: 31, Width: 99}
+		p.Process.User.UID = 1000
+	})
+	path := filepath.Join(s.work, "console")
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	s.want(0, "", "run", "--detach", "--console-socket", path, "--bundle", s.bundle, s.id)
+	master := receiveMaster(t, l)
 	want := "31 99\r\n/dev/pts/0\r\n1000:5\r\n"
 	var got []byte
 	for buf := make([]byte, 100); len(got) < len(want); {
@@ -314,39 +320,6 @@ func TestFeatures(t *testing.T) {
 	if c := f.Linux.Capabilities; len(c) != int(kernel.LastCap())+1 || c[0] != "CAP_CHOWN" {
 		t.Errorf("capabilities %q", c)
 	}
-}
-
-// TestCheckpoint: one line says what is lacking, whatever runc's flags ask for.
-func TestCheckpoint(t *testing.T) {
-	fixture.Need(t, "criu")
-	s := newShell(t, "sleep 100")
-	s.want(1, "does not exist", "checkpoint", s.id)
-	s.want(0, "", "run", "--detach", "--bundle", s.bundle, s.id)
-	checkpoint := []string{
-		"checkpoint", "--image-path", "i", "--work-path", "w", "--parent-path", "p", "--leave-running", "--tcp-established",
-		"--ext-unix-sk", "--shell-job", "--file-locks", "--pre-dump", "--lazy-pages", "--status-fd", "3", "--page-server", "h:1",
-		"--manage-cgroups-mode", "soft", "--empty-ns", "network", "--auto-dedup", s.id,
-	}
-	restore := []string{
-		"restore", "--image-path", "i", "--work-path", "w", "--bundle", s.bundle, "--detach", "--pid-file", "f", "--tcp-established",
-		"--ext-unix-sk", "--shell-job", "--file-locks", "--manage-cgroups-mode", "ignore", "--auto-dedup", "--lazy-pages",
-		"--lsm-profile", "apparmor:x", "--console-socket", "c", "--no-pivot", s.id,
-	}
-	words := "berth-oci does not drive criu"
-	if err := exec.Command("criu", "check").Run(); err != nil {
-		words = "criu does not work on kernel "
-	}
-	for _, args := range [][]string{checkpoint, restore} {
-		s.want(1, words, args...)
-	}
-	s.env = append(s.env, "PATH=/none")
-	for _, args := range [][]string{checkpoint, restore} {
-		_, stderr, code := s.run(args...)
-		if code != 1 || !strings.Contains(stderr, "criu is not installed") || strings.Count(stderr, "\n") != 1 {
-			t.Errorf("%s: status %d, %q", args[0], code, stderr)
-		}
-	}
-	s.want(0, `"status": "running"`, "state", s.id)
 }
 
 // TestDebugOnStderr: without --log debug lines are on stderr.

@@ -107,7 +107,7 @@ func cmdCreate(a *app) func() (int, error) {
 		if req.Console, err = m.console(req.Bundle.Spec.Process, true); err != nil {
 			return 1, err
 		}
-		_, err = a.make(req, &m)
+		_, err = a.make(&m, req.ID, func() (*oci.Process, error) { return a.rt.Create(context.Background(), req) })
 		return 0, err
 	}
 }
@@ -137,12 +137,20 @@ func cmdRun(a *app) func() (int, error) {
 
 // run is the foreground: signals go to the payload, its status is ours.
 func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
-	fg, err := newForeground(req.Bundle.Spec.Process.Terminal && req.Console == nil && !m.detach)
+	return a.foreground(m, req.ID, req.Console == nil && req.Bundle.Spec.Process.Terminal, func() (*oci.Process, error) {
+		return a.rt.Create(context.Background(), req)
+	})
+}
+
+// foreground makes a container and, unless it is to be left alone, stays until
+// its end. tty says that its terminal is for us to serve.
+func (a *app) foreground(m *makeFlags, id string, tty bool, make func() (*oci.Process, error)) (int, error) {
+	fg, err := newForeground(tty && !m.detach)
 	if err != nil {
 		return 1, err
 	}
 	defer fg.restore()
-	p, err := a.make(req, m)
+	p, err := a.make(m, id, make)
 	if err != nil {
 		return 1, err
 	}
@@ -153,7 +161,7 @@ func (a *app) run(req oci.CreateRequest, m *makeFlags) (int, error) {
 	if err != nil || m.keep {
 		return code, err
 	}
-	return code, a.rt.Delete(context.Background(), req.ID, true)
+	return code, a.rt.Delete(context.Background(), id, true)
 }
 
 // console returns what takes the terminal's master. Without a terminal, or

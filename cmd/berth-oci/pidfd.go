@@ -19,19 +19,19 @@ const (
 	joinedProcess = "setns"
 )
 
-// make is Create with --pidfd-socket. Whoever listens there is sought before
-// anything is made.
-func (a *app) make(req oci.CreateRequest, m *makeFlags) (*oci.Process, error) {
+// make is Create, or Restore, with --pidfd-socket. Whoever listens there is
+// sought before anything is made.
+func (a *app) make(m *makeFlags, id string, create func() (*oci.Process, error)) (*oci.Process, error) {
 	conn, err := m.dialPidfd()
 	if err != nil {
 		return nil, err
 	}
-	p, err := a.rt.Create(context.Background(), req)
+	p, err := create()
 	if err != nil || conn == nil {
 		return p, errors.Join(err, closeConn(conn))
 	}
 	if err := m.sendPidfd(conn, firstProcess, p); err != nil {
-		return nil, errors.Join(err, a.rt.Delete(context.Background(), req.ID, true))
+		return nil, errors.Join(err, a.rt.Delete(context.Background(), id, true))
 	}
 	return p, nil
 }

@@ -31,7 +31,8 @@ runtime/cgroup:  $stones $spec $sys runtime/cgroup/systemd
 runtime/resctrl: internal/fault internal/cleanup internal/mount $spec $sys
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl
 runtime/launch:  $stones $spec $sys runtime/plan
-runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl runtime/plan runtime/launch github.com/moby/sys/...
+runtime/criu:    internal/fault internal/cleanup internal/disk internal/kernel $sys
+runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl runtime/plan runtime/launch runtime/criu github.com/moby/sys/...
 
 # Rooms: stones, and what is below them in the same room.
 snapshot:           $stones $sys
@@ -62,6 +63,7 @@ cmd/berth/tty:     $stones $words $sys internal/sigpipe
 cmd/berth/...: engine/... image container/... $stones $spec $image $sys $words cmd/berth/... github.com/distribution/reference
 cmd/berth-oci: internal/brisk runtime/... container container/monitor container/monitor/server internal/sigpipe $stones $spec $sys $words
 cmd/berth-registry: $stones $words image image/courier image/layer/codec image/registry snapshot snapshot/overlay
+cmd/berth-criu: $stones $words $sys runtime/criu github.com/checkpoint-restore/go-criu/v8/rpc
 cmd/berth-doc: $words cmd/berth/cli
 
 # Tests may use anything.
@@ -81,6 +83,8 @@ var forbidden = []struct{ program, dep, why string }{
 	{"cmd/berth", "github.com/opencontainers/go-digest", "it compiles regular expressions whenever a program starts"},
 	{"cmd/berth", module + "/image/layer/codec", "its tables are made whenever a program starts; berth-registry has it"},
 	{"cmd/berth", "compress/flate", "what unpacks layers is in berth-registry"},
+	{"cmd/berth-oci", "github.com/checkpoint-restore/go-criu/v8/rpc", "berth-criu speaks with CRIU: protobuf would cost every start of a container"},
+	{"cmd/berth", "github.com/checkpoint-restore/go-criu/v8/rpc", "berth-criu speaks with CRIU"},
 	{"cmd/berth-oci", "text/template", "reflection over methods keeps every method of every type"},
 }
 

@@ -22,6 +22,7 @@ var (
 	mayExec = allowed{
 		"container/monitor": "starts the monitor, by an absolute path",
 		"image/courier":     "starts berth-registry",
+		"runtime/criu":      "starts criu and berth-criu",
 		"runtime/oci":       "runs the hooks that a spec names",
 		"cmd/berth-oci":     "ps(1), as runc does",
 		"runtime/cgroup":    "its own program, as the first process of a systemd scope",

@@ -12,6 +12,9 @@
 // process is known by its pid and start time, so a pid used again is no
 // confusion.
 //
+// Checkpoint and Restore have CRIU write a container to files and make it of
+// them; what CRIU has to be told is decided here, package criu asks it.
+//
 // The root of a container may come as mounts beside the specification, in
 // bundle/rootfs.json: that is how berth's engine hands over a copy-on-write
 // tree, which then exists in the container's mount namespace only.

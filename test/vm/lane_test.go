@@ -99,7 +99,7 @@ func chosen(jobs []job) (out []job) {
 // start twice as fast from there. A job's end is in its file's status.
 func script(root, bin string, jobs []job) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "mkdir /scratch/bin && cp '%s'/berth '%[1]s'/berth-oci /scratch/bin/\n", bin)
+	fmt.Fprintf(&b, "mkdir /scratch/bin && cp '%s'/berth '%[1]s'/berth-oci '%[1]s'/berth-criu /scratch/bin/\n", bin)
 	b.WriteString("export BERTH_TEST_BIN=/scratch/bin; share=$PWD\n")
 	for i, j := range jobs {
 		fmt.Fprintf(&b, "cd '%s/%s'\n'%s/%s.test' -test.v=test2json", root, j.pkg, bin, path.Base(j.pkg))
@@ -211,7 +211,7 @@ func build(root string, own fixture.Bin) (dir string, err error) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, out)
 	}
-	if out, err := exec.Command("cp", own.Berth, own.OCI, dir).CombinedOutput(); err != nil {
+	if out, err := exec.Command("cp", own.Berth, own.OCI, own.Criu, dir).CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("cp: %w\n%s", err, out)
 	}
 	return dir, nil

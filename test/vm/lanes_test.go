@@ -26,16 +26,19 @@ var v2 = []job{
 	},
 	{
 		pkg: "runtime/oci",
-		run: "^Test(Life|KillAll|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$)" +
+		run: "^Test(Life|KillAll|Delete|MemoryLimit|PidsLimit|Devices|FailAtEveryStep|ForeignGroup|ExecJoins|ExecIgnorePaused|UserNamespace$|RestoreFails)" +
 			"|TestPeers/crun/default",
+		must: []string{"TestRestoreFailsAtEveryStep"},
 	},
 	{pkg: "cmd/berth", run: "TestScript/^(exec|monitor_killed|rm_stuck|run_rm|stop_kill)$"},
 	{
 		pkg: "cmd/berth-oci",
-		run: "Test(Commands|Run|Events|ReadOnlyGroups|V2|AppArmor)",
+		run: "Test(Commands|Run|Events|ReadOnlyGroups|V2|AppArmor|Checkpoint)",
 		must: []string{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
+			"TestCheckpointGoesOn", "TestCheckpointLeaveRunning", "TestCheckpointPreDump", "TestCheckpointForeground", "TestCheckpointFiles",
+			"TestCheckpointTerminal", "TestCheckpointUserNamespace", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
 		},
 	},
 }

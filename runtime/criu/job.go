@@ -1,0 +1,180 @@
+package criu
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/berth-engine/berth/internal/cleanup"
+	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
+)
+
+// Job is one thing to do for CRIU.
+type Job struct {
+	Request
+	// ImagesDir and WorkDir are the directories that Run opens for the request.
+	ImagesDir, WorkDir string
+	// Started is called when CRIU is there and has not been asked yet.
+	Started func(pid int) error
+	// At is called at each step, with the descriptor that comes with it, which
+	// is then At's. An error has CRIU undo what it did.
+	At func(e Event, with *os.File) error
+
+	dirs  []*os.File // those two
+	files []*os.File // CRIU's descriptors from firstFileNumber on
+	says  scrap      // what criu prints
+}
+
+// firstFileNumber: before it are the standard streams and CRIU's socket.
+const firstFileNumber = 4
+
+// Pass hands a file to CRIU and returns its number there.
+func (j *Job) Pass(f *os.File) int {
+	j.files = append(j.files, f)
+	return firstFileNumber + len(j.files) - 1
+}
+
+// Run does the job. CRIU and our own program are gone when it returns; a
+// restored process, whose number came with PostRestore, is a child of ours.
+func (j *Job) Run(ctx context.Context) (err error) {
+	if err := j.Check(); err != nil {
+		return err
+	}
+	prog, err := find()
+	if err != nil {
+		return err
+	}
+	undo := cleanup.New()
+	defer func() { err = errors.Join(err, undo.Run()) }()
+	undo.Add(j.closeDirs)
+	wire, err := j.start(prog, undo)
+	if err != nil {
+		return err
+	}
+	stop := context.AfterFunc(ctx, wire.hangUp)
+	defer stop()
+	if err := wire.Send(j.Request, nil); err != nil {
+		return err
+	}
+	if err := j.follow(wire); err != nil {
+		return errors.Join(context.Cause(ctx), err)
+	}
+	return nil
+}
+
+// start starts both programs. Their end is on the stack: first our end of the
+// wire is closed, which ends the relay, whose end is CRIU's.
+func (j *Job) start(prog programs, undo *cleanup.Stack) (*Wire, error) {
+	client, server, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	defer server.Close()
+	ours, theirs, err := pair()
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	wire := NewWire(ours)
+	undo.Add(wire.Close)
+	relay := exec.Command(prog.relay)
+	relay.ExtraFiles = []*os.File{theirs, client}
+	relay.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := relay.Start(); err != nil {
+		return nil, fault.New(fault.Unavailable, "cannot start %s: %w", prog.relay, err)
+	}
+	work := exec.Command(prog.criu, "swrk", "3")
+	work.ExtraFiles = append([]*os.File{server}, j.files...)
+	work.Stderr = &j.says
+	work.WaitDelay = time.Second
+	// An interrupt from the terminal is for us to hear: CRIU that dies half-way
+	// leaves processes with its own code in them.
+	work.SysProcAttr = &syscall.SysProcAttr{Setpgid: !j.ShellJob}
+	err = j.begin(work)
+	undo.Add(func() error { return ends(wire, relay, work) })
+	if err == nil && j.Started != nil {
+		err = j.Started(work.Process.Pid)
+	}
+	return wire, err
+}
+
+// ends waits for both. How CRIU ended has been told by then: after a pre-dump
+// it waits for more, and calls it an error that nothing comes.
+func ends(wire *Wire, relay, work *exec.Cmd) error {
+	wire.hangUp()
+	err := relay.Wait()
+	if work.Process != nil {
+		_ = work.Wait()
+	}
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return nil
+	}
+	return err
+}
+
+// follow answers each step until the last word.
+func (j *Job) follow(wire *Wire) error {
+	var refused error
+	for {
+		var e Event
+		with, err := wire.Receive(&e)
+		if err == nil {
+			err = e.check()
+		}
+		switch {
+		case err != nil && refused != nil: // what comes of that is no news
+			return errors.Join(refused, closeFile(with))
+		case errors.Is(err, io.EOF):
+			return j.failed("ended without an answer")
+		case err != nil:
+			return errors.Join(err, closeFile(with))
+		}
+		switch {
+		case e.Done:
+			return refused
+		case e.Error != "" && refused != nil:
+			return refused // CRIU only says that it was told to give up
+		case e.Error != "":
+			return j.failed(e.Error)
+		}
+		if err := j.at(e, with); err != nil && refused == nil {
+			refused = err
+		}
+		if err := wire.Send(Answer{Go: refused == nil}, nil); err != nil && refused == nil {
+			return err
+		}
+	}
+}
+
+func (j *Job) at(e Event, with *os.File) error {
+	if j.At == nil {
+		return closeFile(with)
+	}
+	return j.At(e, with)
+}
+
+// failed tells what CRIU has against it: in its log, or where it did not come
+// to have one, by what it printed.
+func (j *Job) failed(how string) error {
+	log := filepath.Join(j.WorkDir, j.Log)
+	why := quote(tail(log))
+	if why == "" {
+		why = quote(string(j.says.text))
+	}
+	switch {
+	case strings.Contains(why, "kerndat"): // CRIU's name for what it finds out about a kernel
+		return fault.New(fault.Unsupported, "criu does not work on kernel %s: %s (install a newer criu)", kernel.Release(), why)
+	case why != "":
+		return fault.New(fault.Unavailable, "criu %s: %s (the whole log is in %s)", j.Verb, why, log)
+	}
+	return fault.New(fault.Unavailable, "criu %s: %s (its log would be in %s)", j.Verb, clip(how), log)
+}

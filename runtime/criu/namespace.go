@@ -1,0 +1,77 @@
+package criu
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
+)
+
+// begin starts CRIU. To restore, it wants a root that is a mount point. That is
+// made in a mount namespace of its own, so that nothing of it shows, and
+// nothing of it is left however we end.
+func (j *Job) begin(work *exec.Cmd) error {
+	if j.Verb != Restore {
+		return j.launch(work)
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the namespace ends with the thread
+		err := apart(j.Root)
+		if err == nil {
+			err = j.launch(work)
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+// launch opens the directories and starts CRIU, which works in one of them and
+// mounts there: they must be of its own mount namespace.
+func (j *Job) launch(work *exec.Cmd) error {
+	for _, d := range []struct {
+		path string
+		fd   *int
+	}{{j.ImagesDir, &j.Images}, {j.WorkDir, &j.Work}} {
+		f, err := os.OpenFile(d.path, os.O_RDONLY|unix.O_DIRECTORY, 0)
+		if err != nil {
+			return err
+		}
+		j.dirs = append(j.dirs, f)
+		*d.fd = int(f.Fd())
+	}
+	// What an earlier try wrote would explain the wrong failure.
+	if err := os.Remove(filepath.Join(j.WorkDir, j.Log)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := work.Start(); err != nil {
+		return fault.New(fault.Unavailable, "cannot start %s: %w", work.Path, err)
+	}
+	return nil
+}
+
+func (j *Job) closeDirs() error {
+	var errs []error
+	for _, f := range j.dirs {
+		errs = append(errs, f.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// apart gives the calling thread mounts of its own, in which root is one. They
+// stay slaves of the machine's, as those of a container may be.
+func apart(root string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
+		return fault.Op("mount as slave", "/", err)
+	}
+	return fault.Op("bind", root, unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""))
+}

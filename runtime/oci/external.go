@@ -1,0 +1,179 @@
+package oci
+
+import (
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/opencontainers/runtime-spec/specs-go"
+
+	"github.com/berth-engine/berth/internal/mount"
+)
+
+// What a container has of the machine is not in its images: CRIU is told which
+// mounts these are when it dumps, under a name, and by that name where they
+// come from when it restores. The names are destinations of the specification.
+
+// maskSource is the name of all masks that are files, and what they are.
+const maskSource = "/dev/null"
+
+// point is a mount of a container, as it sees it itself.
+type point struct {
+	id         int
+	path, kind string
+}
+
+// parsePoints reads mountinfo, proc_pid_mountinfo(5). Lines that make no sense
+// are skipped.
+func parsePoints(text string) (all []point) {
+	for line := range strings.Lines(text) {
+		head, tail, ok := strings.Cut(strings.TrimSpace(line), " - ")
+		f := strings.Fields(head)
+		kind, _, _ := strings.Cut(tail, " ")
+		if !ok || len(f) < 5 {
+			continue
+		}
+		if id, err := strconv.Atoi(f[0]); err == nil {
+			all = append(all, point{id, mount.Unescape(f[4]), kind})
+		}
+	}
+	return all
+}
+
+// foreign are the parts of a specification that come from the machine.
+type foreign struct {
+	binds   []specs.Mount // destinations are clean
+	own     []string      // destinations of all other mounts
+	masks   []string
+	devices []string
+	groups  string // where cgroup hierarchies are mounted one by one; "" for nowhere
+}
+
+// defaultDevices are made in every container, see config-linux.md. In a user
+// namespace they are bind mounts.
+var defaultDevices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"}
+
+// foreignOf sorts a specification's parts; unified says that the machine has
+// one tree of cgroups only, which a container mounts for itself.
+func foreignOf(s *specs.Spec, unified bool) foreign {
+	f := foreign{devices: slices.Clone(defaultDevices)}
+	ownGroups := unified
+	for _, n := range s.Linux.Namespaces {
+		ownGroups = ownGroups || n.Type == specs.CgroupNamespace
+	}
+	for _, m := range s.Mounts {
+		m.Destination = path.Clean("/" + m.Destination)
+		switch flags := mount.ParseFlags(m.Options); {
+		case flags.Bind || m.Type == "bind":
+			f.binds = append(f.binds, m)
+			continue
+		case m.Type == "cgroup" && !ownGroups:
+			f.groups = m.Destination
+		}
+		f.own = append(f.own, m.Destination)
+	}
+	for _, d := range s.Linux.Devices {
+		f.devices = append(f.devices, path.Clean("/"+d.Path))
+	}
+	for _, m := range s.Linux.MaskedPaths {
+		f.masks = append(f.masks, path.Clean("/"+m))
+	}
+	return f
+}
+
+// dumped names the external ones among the mounts of a container. at gives the
+// mount that a destination leads to, 0 for none.
+func (f *foreign) dumped(points []point, at func(destination string) int) (external []string) {
+	names := make(map[int]string)
+	for _, m := range f.binds {
+		names[at(m.Destination)] = m.Destination
+	}
+	taken := make(map[int]bool)
+	for _, d := range f.own {
+		taken[at(d)] = true
+	}
+	var trees []point // binds so far, with their names as kinds
+	for _, p := range points {
+		name, ok := names[p.id]
+		switch {
+		case p.path == "/" || taken[p.id] && f.groups == "":
+			continue
+		case ok:
+			trees = append(trees, point{p.id, p.path, name})
+		default:
+			name = f.nameOf(p, trees)
+		}
+		if name != "" {
+			external = append(external, "mnt["+p.path+"]:"+name)
+		}
+	}
+	return external
+}
+
+// nameOf is the name of a mount that the specification does not speak of as a
+// bind; "" if it is the container's own.
+func (f *foreign) nameOf(p point, trees []point) string {
+	switch {
+	case slices.Contains(f.masks, p.path) && p.kind != "tmpfs":
+		return maskSource
+	case slices.Contains(f.devices, p.path) && p.kind != "devpts":
+		return p.path
+	case f.groups != "" && strings.HasPrefix(p.kind, "cgroup") && isBelow(p.path, f.groups):
+		return p.path
+	case slices.Contains(f.own, p.path):
+		return ""
+	}
+	for _, t := range slices.Backward(trees) {
+		if isBelow(p.path, t.path) {
+			return t.kind + strings.TrimPrefix(p.path, t.path)
+		}
+	}
+	return ""
+}
+
+func isBelow(name, dir string) bool { return strings.HasPrefix(name, strings.TrimSuffix(dir, "/")+"/") }
+
+// restored says where each name comes from. One that is not in the images does
+// no harm. The mounts below a tree are those of now.
+func (f *foreign) restored(bundle string, machine []point, groups map[string]string) (external []string) {
+	add := func(name, source string) { external = append(external, "mnt["+name+"]:"+source) }
+	for _, m := range f.binds {
+		source := m.Source
+		if !path.IsAbs(source) {
+			source = path.Join(bundle, source)
+		}
+		source = path.Clean(source)
+		add(m.Destination, source)
+		for _, p := range machine {
+			if isBelow(p.path, source) {
+				add(path.Join(m.Destination, p.path[len(source):]), p.path)
+			}
+		}
+	}
+	if len(f.masks) > 0 {
+		add(maskSource, maskSource)
+	}
+	for _, d := range f.devices {
+		if d != maskSource || len(f.masks) == 0 {
+			add(d, d)
+		}
+	}
+	if f.groups != "" {
+		for _, dir := range groups {
+			add(path.Join(f.groups, doorName(dir)), dir)
+		}
+	}
+	slices.Sort(external)
+	return slices.Compact(external)
+}
+
+// unkept names the first mount that CRIU would restore as something else.
+func (f *foreign) unkept() string {
+	for _, m := range f.binds {
+		if len(m.UIDMappings) > 0 || len(m.GIDMappings) > 0 || slices.Contains(m.Options, "idmap") || slices.Contains(m.Options, "ridmap") {
+			return m.Destination
+		}
+	}
+	return ""
+}
