@@ -56,14 +56,6 @@ func lane(t *testing.T, machine []string, jobs []job) {
 	args := []string{"--timeout", "1400", "--share", share, "--ro-share", module(t), "--ro-share", bin, "--env", "CI=" + os.Getenv("CI")}
 	args = append(append(args, machine...), "--", "sh", "jobs")
 	out, ended := command(t, args...)
-	if ended != nil && emulatorFault(out) {
-		t.Logf("the emulator broke the guest's kernel; once more, with one thread:\n%s", out)
-		for i := range jobs { // what a job has written is written anew, if it begins
-			os.Remove(filepath.Join(share, strconv.Itoa(i)))
-			os.Remove(filepath.Join(share, strconv.Itoa(i)+".status"))
-		}
-		out, ended = command(t, append([]string{"--one-thread"}, args...)...)
-	}
 	for i, j := range jobs {
 		t.Run(j.pkg, func(t *testing.T) { j.report(t, filepath.Join(share, strconv.Itoa(i)), ended) })
 	}
@@ -71,14 +63,6 @@ func lane(t *testing.T, machine []string, jobs []job) {
 		t.Errorf("run.sh: %v\n%s", ended, out)
 	}
 }
-
-// emulatorFault reports whether a machine died of what only an emulator does.
-// Linux changes its own code while it runs: a breakpoint first, the rest after
-// every CPU has answered, and then the breakpoint goes. QEMU, which translates
-// code on a thread for each CPU, can keep one of them running into a breakpoint
-// that is gone, and the kernel does not know what that is. It is seldom, and
-// one thread for all CPUs cannot do it.
-func emulatorFault(console string) bool { return strings.Contains(console, "Oops: int3:") }
 
 // chosen are the jobs that the flags leave.
 func chosen(jobs []job) (out []job) {

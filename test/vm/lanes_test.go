@@ -57,7 +57,11 @@ var v1 = []job{
 	{pkg: "runtime/oci", run: "^Test(Life|KillAll|DeleteTakesAll|Devices|ExecJoins)"},
 }
 
-func TestV2(t *testing.T) { lane(t, nil, v2) }
+// One thread emulates both CPUs. Linux changes its own code while it runs: a
+// breakpoint first, the rest after every CPU has answered, and then the
+// breakpoint goes. QEMU, which translates code on a thread for each CPU, can
+// keep one of them running into a breakpoint that is gone: "Oops: int3".
+func TestV2(t *testing.T) { lane(t, []string{"--one-thread"}, v2) }
 
 func TestSystemd(t *testing.T) { lane(t, []string{"--systemd", "--cpus", "1"}, systemd) }
 

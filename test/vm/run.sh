@@ -13,7 +13,7 @@
 #   --env NAME=VALUE    for CMD (repeatable)
 #   --disk SIZE         one more empty disk: /dev/vdb, vdc, … (repeatable)
 #   --mem MB, --cpus N  of the guest                           (1024, 2)
-#   --one-thread        emulates all CPUs: half as fast, but sure: see lane_test.go
+#   --one-thread        emulates all CPUs: slower, but sure: see lanes_test.go
 #   --append TEXT       more kernel command line
 #   --timeout SECONDS   then it ends with status 124           (600)
 #   --verbose           the guest's console on stderr, at the end
