@@ -28,7 +28,7 @@ type Config struct {
 	Root    string // what survives a reboot; "" is DefaultRoot
 	State   string // what does not: sockets, FIFOs; "" is DefaultState
 	Runtime string // berth-oci; "" looks beside this program, then in PATH
-	// Registry is berth-registry, which does the pulls; "" looks likewise.
+	// Registry is berth-registry, which pulls and decompresses; "" looks likewise.
 	Registry string
 	Self     string // this program, which monitors call to remove a --rm container; "" finds it
 	// Fail is asked before each step of a multi-step operation; an error
@@ -134,7 +134,7 @@ func (r *rooms) runtime() (string, error) {
 
 // registry finds berth-registry.
 func (r *rooms) registry() (string, error) {
-	return r.program("berth-registry", "berth-registry, which does the pulls,", r.cfg.Registry, "BERTH_REGISTRY")
+	return r.program("berth-registry", "berth-registry, which pulls and decompresses,", r.cfg.Registry, "BERTH_REGISTRY")
 }
 
 // program finds another program of ours: as configured, from the environment

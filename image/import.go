@@ -94,7 +94,7 @@ func (s *Store) importBlob(ctx context.Context, r io.Reader) (ocispec.Descriptor
 		return ocispec.Descriptor{}, "", err
 	}
 	defer w.Close()
-	plain, err := layer.Decompress(io.TeeReader(&cancelled{ctx, r}, w), s.codec)
+	plain, err := layer.Decompress(ctx, io.TeeReader(&cancelled{ctx, r}, w), s.codec)
 	if err != nil {
 		return ocispec.Descriptor{}, "", err
 	}

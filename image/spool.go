@@ -38,7 +38,7 @@ type archive struct {
 
 // spool reads r to its end.
 func (s *Store) spool(ctx context.Context, r io.Reader) (*archive, error) {
-	plain, err := layer.Decompress(r, s.codec)
+	plain, err := layer.Decompress(ctx, r, s.codec)
 	if err != nil {
 		return nil, err
 	}

@@ -181,7 +181,7 @@ func (s *Store) stream(ctx context.Context, src blob.Source, d ocispec.Descripto
 }
 
 func (s *Store) unpackInto(ctx context.Context, dir string, in io.Reader, compressed int64, sum hash.Hash) (int64, error) {
-	plain, err := layer.Decompress(in, s.codec)
+	plain, err := layer.Decompress(ctx, in, s.codec)
 	if err != nil {
 		return 0, err
 	}

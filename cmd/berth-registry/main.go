@@ -9,6 +9,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -48,11 +49,7 @@ func run(argv []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	case err == nil && (help || f.NArg() == 0):
 		err = usage(stdout)
 	case err == nil && f.Arg(0) == "decompress":
-		if err := decompress(f.Args()[1:], stdin, stdout); err != nil {
-			fmt.Fprintln(stderr, err) // berth says it on
-			return 1
-		}
-		return 0
+		return decompress(f.Args()[1:], stdin, stdout, stderr)
 	case err == nil && f.Arg(0) != "pull":
 		err = fault.New(fault.Invalid, "there is no command %q, only pull and decompress", f.Arg(0))
 	case err == nil:
@@ -179,16 +176,23 @@ func open(root string) (*image.Store, error) {
 	}), codec.Decode)
 }
 
-// decompress is for berth, which does not contain what it takes.
-func decompress(words []string, stdin io.Reader, stdout io.Writer) error {
+// decompress is for berth, which does not contain what it takes. What is wrong
+// with the stream goes to stderr in one line, as berth will say it.
+func decompress(words []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(words) != 1 {
-		return fault.New(fault.Invalid, "decompress: %d words given, want one: gzip, zstd or bzip2", len(words))
+		return end(stderr, fault.New(fault.Invalid, "decompress: %d words given, want one: gzip, zstd or bzip2", len(words)))
 	}
-	plain, stop, err := codec.Decode(words[0], bufio.NewReaderSize(stdin, 1<<16))
+	plain, stop, err := codec.Decode(context.Background(), words[0], bufio.NewReaderSize(stdin, 1<<16))
+	if errors.Is(err, fault.Unsupported) {
+		return end(stderr, err)
+	}
+	if err == nil {
+		defer stop()
+		_, err = io.Copy(stdout, plain)
+	}
 	if err != nil {
-		return err
+		fmt.Fprintln(stderr, err)
+		return courier.BadStream
 	}
-	defer stop()
-	_, err = io.Copy(stdout, plain)
-	return err
+	return 0
 }

@@ -150,6 +150,8 @@ func TestWords(t *testing.T) {
 		{[]string{"--version"}, 0, "berth-registry version unknown", ""},
 		{[]string{"push"}, 1, "", `no command "push"`},
 		{[]string{"--nosuch"}, 1, "", "unknown flag: --nosuch"},
+		{[]string{"decompress"}, 1, "", "0 words given, want one"},
+		{[]string{"decompress", "xz"}, 1, "", `compression "xz": gzip, zstd and bzip2 are known`},
 		{[]string{"pull"}, 1, "", "0 names given, want one"},
 		{[]string{"pull", "--nosuch", "a"}, 1, "", "unknown flag: --nosuch"},
 		{[]string{"--root", root, "pull", "--", "-a"}, 1, `"kind":"invalid","text":"invalid reference format`, ""},

@@ -1,6 +1,7 @@
 package courier
 
 import (
+	"context"
 	"errors"
 	"io"
 	"os/exec"
@@ -10,20 +11,24 @@ import (
 	"github.com/berth-engine/berth/internal/fault"
 )
 
+// BadStream is the exit status of a decompression that found the stream bad and
+// said why on its stderr. Any other but 0 tells nothing of the stream.
+const BadStream = 3
+
 // Decode decompresses by starting the program that find finds, once for each
 // stream.
 //
 //	r ── copy ──► stdin  berth-registry decompress KIND  stdout ──► plain
 //
-// Whatever happens to the reader of plain, the program ends: its input does,
-// or it is killed.
+// The program ends in any case: with its input, which ours closes by dying,
+// or, when ctx is done or nobody reads plain any more, killed.
 func Decode(find func() (string, error)) layer.Decoder {
-	return func(kind string, r io.Reader) (io.Reader, func(), error) {
+	return func(ctx context.Context, kind string, r io.Reader) (io.Reader, func(), error) {
 		exe, err := find()
 		if err != nil {
 			return nil, nil, err
 		}
-		p := &process{cmd: exec.Command(exe, "decompress", kind), copied: make(chan error, 1)}
+		p := &process{cmd: exec.CommandContext(ctx, exe, "decompress", kind), fed: make(chan fed, 1)}
 		p.cmd.Stderr = &p.said
 		in, err := p.cmd.StdinPipe()
 		if err != nil {
@@ -43,19 +48,25 @@ func Decode(find func() (string, error)) layer.Decoder {
 
 // process is a running decompression.
 type process struct {
-	cmd    *exec.Cmd
-	out    io.ReadCloser
-	said   said
-	copied chan error // how r ended: nil at its end
-	ended  error      // set once the program has been waited for
+	cmd   *exec.Cmd
+	out   io.ReadCloser
+	said  said
+	fed   chan fed
+	ended error // set once the program has been waited for
+}
+
+// fed is how copying to the program ended.
+type fed struct {
+	source error // why the source could not be read on
+	whole  bool  // the program has all of it
 }
 
 // feed copies r to the program. It may sit in a Read of r when all else has
 // ended, as the reader of r may.
 func (p *process) feed(in io.WriteCloser, r io.Reader) {
 	src := &source{r: r}
-	_, _ = io.Copy(in, src)
-	p.copied <- src.err
+	_, err := io.Copy(in, src)
+	p.fed <- fed{source: src.err, whole: err == nil} // before the program can see the end
 	in.Close()
 }
 
@@ -92,18 +103,34 @@ func (p *process) wait(reason error) error {
 	}
 	p.ended = reason
 	err := p.cmd.Wait()
+	var f fed
 	select {
-	case from := <-p.copied:
-		if from != nil {
-			p.ended = from
-			return p.ended
-		}
-	default: // the program did not want all of it
+	case f = <-p.fed:
+	default: // it ended without having seen the end
 	}
-	if err != nil && errors.Is(reason, io.EOF) {
-		p.ended = fault.New(fault.Damaged, "%s", p.said.line(err))
+	switch {
+	case f.source != nil:
+		p.ended = f.source
+	case !errors.Is(reason, io.EOF):
+	case err != nil:
+		p.ended = p.explain(err)
+	case !f.whole:
+		p.ended = fault.New(fault.Unavailable, "%s decompress: it ended before the stream did", p.cmd.Path)
 	}
 	return p.ended
+}
+
+// explain tells a bad stream from a program that could not do its work: an old
+// one, one that broke down or was killed.
+func (p *process) explain(end error) error {
+	line := p.said.line()
+	switch {
+	case p.cmd.ProcessState.ExitCode() == BadStream && line != "":
+		return fault.New(fault.Damaged, "%s", line)
+	case line != "":
+		return fault.New(fault.Unavailable, "%s decompress: %w: %s", p.cmd.Path, end, line)
+	}
+	return fault.New(fault.Unavailable, "%s decompress: %w", p.cmd.Path, end)
 }
 
 // stop ends the program.
@@ -127,11 +154,8 @@ func (s *said) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// line is its first one, or how the program ended.
-func (s *said) line(end error) string {
+// line is its first one.
+func (s *said) line() string {
 	text, _, _ := strings.Cut(string(s.text), "\n")
-	if text = strings.TrimSpace(strings.ToValidUTF8(text, "")); text == "" {
-		return "the decompressing program: " + end.Error()
-	}
-	return text
+	return strings.TrimSpace(strings.ToValidUTF8(text, ""))
 }

@@ -18,11 +18,12 @@ const (
 //	decompressor ── full ──► Read
 //	             ◄── free ──
 type ahead struct {
-	full chan chunk
-	free chan []byte
-	quit chan struct{}
-	done chan struct{}
-	in   *input
+	full   chan chunk
+	free   chan []byte
+	quit   chan struct{}
+	done   chan struct{}
+	cancel func() // ends a Read of the decompressor that waits for something else than the source
+	in     *input
 
 	cur  chunk
 	rest []byte
@@ -35,14 +36,15 @@ type chunk struct {
 	err error
 }
 
-// readAhead starts the goroutine. It calls stop when it ends.
-func readAhead(r io.Reader, stop func(), in *input) *ahead {
+// readAhead starts the goroutine. It calls stop and cancel when it ends.
+func readAhead(r io.Reader, stop, cancel func(), in *input) *ahead {
 	a := &ahead{
-		full: make(chan chunk, aheadCount),
-		free: make(chan []byte, aheadCount),
-		quit: make(chan struct{}),
-		done: make(chan struct{}),
-		in:   in,
+		full:   make(chan chunk, aheadCount),
+		free:   make(chan []byte, aheadCount),
+		quit:   make(chan struct{}),
+		done:   make(chan struct{}),
+		cancel: cancel,
+		in:     in,
 	}
 	for range aheadCount {
 		a.free <- make([]byte, aheadSize)
@@ -53,6 +55,7 @@ func readAhead(r io.Reader, stop func(), in *input) *ahead {
 
 func (a *ahead) fill(r io.Reader, stop func()) {
 	defer close(a.done)
+	defer a.cancel()
 	defer stop()
 	for {
 		var c chunk
@@ -102,6 +105,7 @@ func (a *ahead) close() {
 	default:
 	}
 	close(a.quit)
+	a.cancel()
 	if !a.in.busy() {
 		<-a.done
 	}

@@ -25,7 +25,7 @@ func BenchmarkApply(b *testing.B) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		r, err := Decompress(bytes.NewReader(in), codec.Decode)
+		r, err := Decompress(b.Context(), bytes.NewReader(in), codec.Decode)
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -78,7 +78,7 @@ func TestDecompress(t *testing.T) {
 			if tt.name == "gzip wrong sum" || tt.name == "bzip2" {
 				t.Skip("covered elsewhere")
 			}
-			r, err := Decompress(strings.NewReader(tt.in), codec.Decode)
+			r, err := Decompress(t.Context(), strings.NewReader(tt.in), codec.Decode)
 			var got []byte
 			if err == nil {
 				got, err = io.ReadAll(r)
@@ -104,7 +104,7 @@ func bigWindow(*testing.T) string { return "\x28\xb5\x2f\xfd\x00\x88\x01\x00\x00
 func TestDecompressSourceFails(t *testing.T) {
 	broken := errors.New("connection lost")
 	for _, head := range []string{gz(t, strings.Repeat("x", 1<<20))[:500], zs(t, strings.Repeat("x", 1<<20))[:20], "plain"} {
-		r, err := Decompress(io.MultiReader(strings.NewReader(head), iotest.ErrReader(broken)), codec.Decode)
+		r, err := Decompress(t.Context(), io.MultiReader(strings.NewReader(head), iotest.ErrReader(broken)), codec.Decode)
 		if err == nil {
 			_, err = io.Copy(io.Discard, r)
 			r.Close()
@@ -121,7 +121,7 @@ func TestDecompressRatio(t *testing.T) {
 		ratio int
 		want  error
 	}{{-1, fault.TooLarge}, {2000, nil}, {0, nil}} {
-		r, err := Decompress(bytes.NewReader(bomb), codec.Decode)
+		r, err := Decompress(t.Context(), bytes.NewReader(bomb), codec.Decode)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +156,7 @@ func TestDecompressClose(t *testing.T) {
 	}{{"unread", 0}, {"in the middle", 1 << 20}, {"at the end", 1 << 40}} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := runtime.NumGoroutine()
-			r, err := Decompress(strings.NewReader(long), codec.Decode)
+			r, err := Decompress(t.Context(), strings.NewReader(long), codec.Decode)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -180,7 +180,7 @@ func TestDecompressCloseStalled(t *testing.T) {
 	pr, pw := io.Pipe()
 	before := runtime.NumGoroutine()
 	go pw.Write([]byte(gz(t, strings.Repeat("x", 1000)))[:20]) //nolint:errcheck // ends with the pipe
-	r, err := Decompress(pr, codec.Decode)
+	r, err := Decompress(t.Context(), pr, codec.Decode)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -213,14 +213,14 @@ func FuzzDecompress(f *testing.F) {
 	f.Add([]byte("BZh91AY&SY"))
 	f.Add([]byte("plain"))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		r, err := Decompress(bytes.NewReader(in), codec.Decode)
+		r, err := Decompress(t.Context(), bytes.NewReader(in), codec.Decode)
 		if err != nil {
 			return
 		}
 		r.SetRatio(0)
 		first, err1 := io.ReadAll(io.LimitReader(r, 16<<20))
 		r.Close()
-		again, err := Decompress(iotest.OneByteReader(bytes.NewReader(in)), codec.Decode)
+		again, err := Decompress(t.Context(), iotest.OneByteReader(bytes.NewReader(in)), codec.Decode)
 		if err != nil {
 			t.Fatalf("second try: %v", err)
 		}

@@ -1,10 +1,13 @@
 // Package layer turns a layer's tar stream into a directory tree and back.
 //
 //	blob ──► Decompress ──► tar ──► Apply ──► directory of one layer
-//	         gzip zstd plain          │        char 0:0      = deleted below
+//	         by a Decoder             │        char 0:0      = deleted below
 //	                                  │        opaque xattr  = hides all below
 //	                                  └ AUFS names: .wh.NAME, .wh..wh..opq
 //	directory ──► Pack ──► tar
+//
+// A Decoder undoes gzip, zstd and bzip2: that of package codec in this process,
+// that of package courier in one of its own.
 //
 // A tar is hostile until proven otherwise. Apply never leaves the directory
 // that it is given, never writes through a file that is already there, and

@@ -81,10 +81,15 @@ var forbidden = []struct{ program, dep, why string }{
 	{"cmd/berth", module + "/image/registry", "it holds nobody's credentials; berth-registry does"},
 	{"cmd/berth", "oras.land/oras-go/v2/registry", "it compiles regular expressions whenever a program starts"},
 	{"cmd/berth", "github.com/opencontainers/go-digest", "it compiles regular expressions whenever a program starts"},
+	{"cmd/berth", "github.com/opencontainers/image-spec/specs-go/v1", "it brings go-digest"},
 	{"cmd/berth", module + "/image/layer/codec", "its tables are made whenever a program starts; berth-registry has it"},
 	{"cmd/berth", "compress/flate", "what unpacks layers is in berth-registry"},
 	{"cmd/berth-oci", "github.com/checkpoint-restore/go-criu/v8/rpc", "berth-criu speaks with CRIU: protobuf would cost every start of a container"},
 	{"cmd/berth", "github.com/checkpoint-restore/go-criu/v8/rpc", "berth-criu speaks with CRIU"},
+	{"cmd/berth", "compress/gzip", "what unpacks layers is in berth-registry"},
+	{"cmd/berth", "compress/bzip2", "what unpacks layers is in berth-registry"},
+	{"cmd/berth", "github.com/klauspost/compress/flate", "what unpacks layers is in berth-registry"},
+	{"cmd/berth", "github.com/klauspost/compress/zstd", "what unpacks layers is in berth-registry"},
 	{"cmd/berth-oci", "text/template", "reflection over methods keeps every method of every type"},
 }
 

@@ -98,10 +98,14 @@ func TestNoRegistryProgram(t *testing.T) {
 	e = e.in(t) // the first one, which clears up, keeps its programs
 	e.bin.Berth, e.env = alone, []string{"PATH=/usr/bin:/bin"}
 	e.ok("run", "--rm", "host", "true")
-	for _, args := range [][]string{{"pull", "127.0.0.1:1/a"}, {"run", "--rm", "127.0.0.1:1/a"}} {
+	packed := filepath.Join(dir, "packed.tar.gz")
+	if err := os.WriteFile(packed, []byte("\x1f\x8b\x08"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"pull", "127.0.0.1:1/a"}, {"run", "--rm", "127.0.0.1:1/a"}, {"load", "-i", packed}, {"import", packed}} {
 		r := e.run(args...)
-		want := "berth: berth-registry, which does the pulls, is neither beside berth nor in PATH; install it or set BERTH_REGISTRY\n"
-		if r.code == 0 || r.err != want {
+		want := "berth-registry, which pulls and decompresses, is neither beside berth nor in PATH; install it or set BERTH_REGISTRY\n"
+		if r.code == 0 || !strings.HasPrefix(r.err, "berth: ") || !strings.HasSuffix(r.err, want) || strings.Count(r.err, "\n") != 1 {
 			t.Errorf("%q: %s", args, r)
 		}
 	}

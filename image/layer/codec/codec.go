@@ -8,6 +8,7 @@ package codec
 
 import (
 	"compress/bzip2"
+	"context"
 	"io"
 
 	"github.com/klauspost/compress/gzip"
@@ -19,8 +20,9 @@ import (
 // maxWindow bounds the memory of one zstd stream.
 const maxWindow = 64 << 20
 
-// Decode is a layer.Decoder.
-func Decode(kind string, r io.Reader) (plain io.Reader, stop func(), err error) {
+// Decode is a layer.Decoder. It works in the Reads of plain, which wait for
+// nothing but r.
+func Decode(_ context.Context, kind string, r io.Reader) (plain io.Reader, stop func(), err error) {
 	switch kind {
 	case "gzip":
 		z, err := gzip.NewReader(r)
