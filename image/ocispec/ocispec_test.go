@@ -45,8 +45,11 @@ func sameType(t *testing.T, path string, ours, theirs reflect.Type) {
 // documents are pairs of pointers to new values, ours first.
 func documents() [][2]any {
 	return [][2]any{
-		{new(Index), new(v1.Index)}, {new(Manifest), new(v1.Manifest)}, {new(Image), new(v1.Image)},
-		{new(Descriptor), new(v1.Descriptor)}, {new(ImageLayout), new(v1.ImageLayout)},
+		{new(Index), new(v1.Index)},
+		{new(Manifest), new(v1.Manifest)},
+		{new(Image), new(v1.Image)},
+		{new(Descriptor), new(v1.Descriptor)},
+		{new(ImageLayout), new(v1.ImageLayout)},
 	}
 }
 
