@@ -114,7 +114,9 @@ func TestEventsLikeRunc(t *testing.T) {
 func TestEventsTellOOM(t *testing.T) {
 	s := newShell(t, "")
 	s.edit(func(spec *specs.Spec) {
-		spec.Process.Args = []string{"sh", "-c", "read x; head -c 40000000 /dev/zero | tail; sleep 0.5"}
+		// One process alone asks for memory: another's page, while the first
+		// victim's are not free yet, makes the kernel kill a second one.
+		spec.Process.Args = []string{"sh", "-c", "read x; ulimit -v 60000; tail /dev/zero; sleep 0.5"}
 		size := int64(16 << 20)
 		spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: &size, Swap: &size}
 	})

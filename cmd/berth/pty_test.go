@@ -44,8 +44,8 @@ func TestTerminal(t *testing.T) {
 	tty.Resize(33, 101)
 	tty.SendUntil("stty size\n", "33 101")
 
-	tty.Send("sleep 1000; echo rc$?\n")
-	tty.Expect("rc$?") // typed, so the shell reads it before the key
+	tty.Send("sh -c 'echo in$((1+1)); exec sleep 1000'; echo rc$?\n")
+	tty.Expect("in2") // so the key is for the program and not for the shell
 	tty.SendUntil("\x03", "\n/ #")
 	tty.Send("echo alive$((2+2))\n")
 	tty.Expect("alive4")

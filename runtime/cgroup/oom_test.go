@@ -13,7 +13,9 @@ import (
 )
 
 const (
-	hog  = "head -c 40000000 /dev/zero | tail; echo"
+	// One process alone asks for memory: another's page, while the first
+	// victim's are not free yet, makes the kernel kill a second one.
+	hog  = "ulimit -v 60000; tail /dev/zero; echo"
 	tiny = int64(16 << 20)
 
 	silent = "the kernel's log has no report: it makes ten in five seconds at most"

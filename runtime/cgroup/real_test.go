@@ -249,7 +249,7 @@ func TestHogIsKilledAndCounted(t *testing.T) {
 	if n, err := g.OOMKills(); n != 0 || err != nil {
 		t.Fatalf("before: %d kills, %v", n, err)
 	}
-	p := enter(t, g, "head -c 40000000 /dev/zero | tail; echo")
+	p := enter(t, g, hog)
 	p.line(t)
 	if n, err := g.OOMKills(); n == 0 || err != nil {
 		t.Errorf("%d kills, %v; want some", n, err)
