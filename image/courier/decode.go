@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io"
 	"os/exec"
-	"strings"
 
 	"github.com/berth-engine/berth/image/layer"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/scrap"
 )
 
 // BadStream is the exit status of a decompression that found the stream bad and
@@ -50,7 +50,7 @@ func Decode(find func() (string, error)) layer.Decoder {
 type process struct {
 	cmd   *exec.Cmd
 	out   io.ReadCloser
-	said  said
+	said  scrap.Scrap
 	fed   chan fed
 	ended error // set once the program has been waited for
 }
@@ -123,7 +123,7 @@ func (p *process) wait(reason error) error {
 // explain tells a bad stream from a program that could not do its work: an old
 // one, one that broke down or was killed.
 func (p *process) explain(end error) error {
-	line := p.said.line()
+	line := p.said.Line()
 	switch {
 	case p.cmd.ProcessState.ExitCode() == BadStream && line != "":
 		return fault.New(fault.Damaged, "%s", line)
@@ -139,23 +139,4 @@ func (p *process) stop() {
 		_ = p.cmd.Process.Kill()
 		p.wait(io.ErrClosedPipe)
 	}
-}
-
-// said is what a program has said on its stderr, as far as anybody wants to
-// know.
-type said struct{ text []byte }
-
-const maxSaid = 4 << 10
-
-func (s *said) Write(p []byte) (int, error) {
-	if room := maxSaid - len(s.text); room > 0 {
-		s.text = append(s.text, p[:min(room, len(p))]...)
-	}
-	return len(p), nil
-}
-
-// line is its first one.
-func (s *said) line() string {
-	text, _, _ := strings.Cut(string(s.text), "\n")
-	return strings.TrimSpace(strings.ToValidUTF8(text, ""))
 }

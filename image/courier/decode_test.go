@@ -21,6 +21,7 @@ import (
 	"github.com/berth-engine/berth/image/layer"
 	"github.com/berth-engine/berth/image/layer/codec"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/scrap"
 	"github.com/berth-engine/berth/test/fixture"
 )
 
@@ -282,7 +283,7 @@ func TestDecodeProgramFails(t *testing.T) {
 			}
 			defer z.Close()
 			_, err = io.Copy(io.Discard, z)
-			if err == nil || !strings.Contains(err.Error(), tt.want) || fault.KindOf(err) != tt.kind || len(err.Error()) > 2*maxSaid {
+			if err == nil || !strings.Contains(err.Error(), tt.want) || fault.KindOf(err) != tt.kind || len(err.Error()) > 2*scrap.Max {
 				t.Errorf("%.200v (%v), want %q", err, fault.KindOf(err), tt.want)
 			}
 			if errors.Is(err, fault.Damaged) != (tt.kind == fault.Damaged) {

@@ -31,7 +31,7 @@ runtime/cgroup:  $stones $spec $sys runtime/cgroup/systemd
 runtime/resctrl: internal/fault internal/cleanup internal/mount $spec $sys
 runtime/plan:    $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl
 runtime/launch:  $stones $spec $sys runtime/plan
-runtime/criu:    internal/fault internal/cleanup internal/disk internal/kernel $sys
+runtime/criu:    internal/fault internal/cleanup internal/disk internal/kernel internal/scrap $sys
 runtime/oci:     $stones $spec $sys runtime/seccomp runtime/cgroup runtime/resctrl runtime/plan runtime/launch runtime/criu github.com/moby/sys/...
 
 # Rooms: stones, and what is below them in the same room.
@@ -43,7 +43,7 @@ image/layer/codec:  internal/fault github.com/klauspost/compress/...
 image/blob:         $stones $sys $image $sync
 image/registry:     $stones $image $sync image/blob oras.land/oras-go/v2/... github.com/distribution/reference golang.org/x/net/publicsuffix
 image/layer:        $stones $sys $image $sync image/blob github.com/moby/sys/...
-image/courier:      $stones $image image image/layer
+image/courier:      $stones $image image image/layer internal/scrap
 image:              $stones $sys $image $sync image/blob image/layer snapshot
 container:          $stones $sys
 container/logfile:  $stones $sys

@@ -14,6 +14,7 @@ import (
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/kernel"
+	"github.com/berth-engine/berth/internal/scrap"
 )
 
 // Job is one thing to do for CRIU.
@@ -27,9 +28,9 @@ type Job struct {
 	// is then At's. An error has CRIU undo what it did.
 	At func(e Event, with *os.File) error
 
-	dirs  []*os.File // those two
-	files []*os.File // CRIU's descriptors from firstFileNumber on
-	says  scrap      // what criu prints
+	dirs  []*os.File  // those two
+	files []*os.File  // CRIU's descriptors from firstFileNumber on
+	says  scrap.Scrap // what criu prints
 }
 
 // firstFileNumber: before it are the standard streams and CRIU's socket.
@@ -168,7 +169,7 @@ func (j *Job) failed(how string) error {
 	log := filepath.Join(j.WorkDir, j.Log)
 	why := quote(tail(log))
 	if why == "" {
-		why = quote(string(j.says.text))
+		why = quote(j.says.String())
 	}
 	switch {
 	case strings.Contains(why, "kerndat"): // CRIU's name for what it finds out about a kernel

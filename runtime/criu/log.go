@@ -59,11 +59,3 @@ func tail(path string) string {
 	}
 	return string(text)
 }
-
-// scrap keeps the beginning of what a program says.
-type scrap struct{ text []byte }
-
-func (s *scrap) Write(p []byte) (int, error) {
-	s.text = append(s.text, p[:min(len(p), 4<<10-len(s.text))]...)
-	return len(p), nil
-}
