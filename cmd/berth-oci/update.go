@@ -104,11 +104,10 @@ func (a *app) caches() (lines []resctrl.Line, err error) {
 		if !a.flags.Changed(f.name) {
 			continue
 		}
-		info, err := os.ReadFile("/proc/self/mountinfo")
-		if err != nil {
+		switch root, err := resctrl.Mounted(); {
+		case err != nil:
 			return nil, err
-		}
-		if resctrl.Find(string(info)) == "" {
+		case root == "":
 			return nil, fault.New(fault.Unsupported, "--%s: %s schema is not enabled: resctrl is not mounted on this machine", f.name, f.kind)
 		}
 		text := a.flags.Lookup(f.name).Value.String()

@@ -1,6 +1,9 @@
 package mount
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // Unescape undoes the octal escapes that mountinfo, proc_pid_mountinfo(5), uses
 // for space, tab, newline and backslash in paths.
@@ -21,3 +24,37 @@ func Unescape(s string) string {
 }
 
 func octal(c byte) bool { return c >= '0' && c <= '7' }
+
+// Point is a mount, as a line of mountinfo has it:
+//
+//	36 31 0:33 / /proc rw,relatime shared:5 - proc proc rw
+//	id parent    path                         kind
+type Point struct {
+	ID, Parent int
+	Path, Kind string
+}
+
+// ParsePoint reads a line; false if it makes no sense.
+func ParsePoint(line string) (p Point, ok bool) {
+	head, tail, ok := strings.Cut(strings.TrimSpace(line), " - ")
+	f := strings.Fields(head)
+	if !ok || len(f) < 5 {
+		return p, false
+	}
+	var err, perr error
+	p.ID, err = strconv.Atoi(f[0])
+	p.Parent, perr = strconv.Atoi(f[1])
+	p.Path = Unescape(f[4])
+	p.Kind, _, _ = strings.Cut(tail, " ")
+	return p, err == nil && perr == nil && p.ID >= 0 && p.Parent >= 0 && p.Kind != ""
+}
+
+// Points reads all lines of a mountinfo, but for those that make no sense.
+func Points(mountinfo string) (all []Point) {
+	for line := range strings.Lines(mountinfo) {
+		if p, ok := ParsePoint(line); ok {
+			all = append(all, p)
+		}
+	}
+	return all
+}

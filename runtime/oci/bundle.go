@@ -219,7 +219,7 @@ func cgroupViews(m cgroup.Manager) []plan.CgroupView {
 // parentPoints are the points at which the runtime itself has work.
 func parentPoints(s *specs.Spec) []plan.Point {
 	var points []plan.Point
-	if s.Linux != nil && (makesUserns(s) || len(s.Linux.TimeOffsets)+len(s.Linux.NetDevices) > 0) {
+	if s.Linux != nil && (makesNamespace(s, specs.UserNamespace) || len(s.Linux.TimeOffsets)+len(s.Linux.NetDevices) > 0) {
 		points = append(points, plan.Born)
 	}
 	//lint:ignore SA1019 prestart hooks are deprecated and must still run

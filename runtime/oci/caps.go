@@ -12,7 +12,7 @@ import (
 // ownCaps are our capabilities for a container of s: where there is a user
 // namespace the child gets all of them in it, which is 0 here.
 func ownCaps(s *specs.Spec) uint64 {
-	if s.Linux != nil && hasUserns(s) {
+	if s.Linux != nil && hasNamespace(s, specs.UserNamespace) {
 		return 0
 	}
 	return kernel.Caps()

@@ -14,6 +14,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/criu"
 )
@@ -160,15 +161,6 @@ func freezer(groups map[string]string) string {
 	return dir
 }
 
-func makesNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
-	for _, n := range s.Linux.Namespaces {
-		if n.Type == kind && n.Path == "" {
-			return true
-		}
-	}
-	return false
-}
-
 // kept are the namespaces that CRIU leaves alone when they were joined, and
 // the words that it and runc have for them.
 var kept = map[specs.LinuxNamespaceType][2]string{
@@ -198,7 +190,7 @@ func (d *dump) files(undo *cleanup.Stack) error {
 	if err != nil {
 		return err
 	}
-	points := parsePoints(string(text))
+	points := mount.Points(string(text))
 	root, err := under.OpenRoot(rootOf(d.st))
 	if err != nil {
 		return err
@@ -208,7 +200,7 @@ func (d *dump) files(undo *cleanup.Stack) error {
 	d.job.External = append(d.job.External, f.dumped(points, func(dst string) int { return mountIn(root, dst) })...)
 	streams, err := streamsOf(d.st.Pid, func(id int) bool {
 		for _, p := range points {
-			if p.id == id {
+			if p.ID == id {
 				return true
 			}
 		}

@@ -81,10 +81,7 @@ func (r *Runtime) Create(ctx context.Context, req CreateRequest) (_ *Process, er
 		err = c.end(err)
 		c.moved.close()
 	}()
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	err = r.run(ctx, []step{
 		{"reserve", c.reserve},
 		{"cgroup", c.makeCgroup},
 		{"resctrl", c.makeResctrl},
@@ -94,16 +91,31 @@ func (r *Runtime) Create(ctx context.Context, req CreateRequest) (_ *Process, er
 		{"record", c.record},
 		{"pid file", c.pidFile},
 		{"poststart", c.poststart},
-	} {
-		if err := r.reach(step.name); err != nil {
-			return nil, err
-		}
-		if err := step.do(ctx); err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	c.undo.Release()
 	return &c.proc, nil
+}
+
+// step is a part of making a container; a test can have it fail by its name.
+type step struct {
+	name string
+	do   func(context.Context) error
+}
+
+// run does steps until one fails.
+func (r *Runtime) run(ctx context.Context, steps []step) error {
+	for _, s := range steps {
+		if err := r.reach(s.name); err != nil {
+			return err
+		}
+		if err := s.do(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // end undoes what a failed creation made, and tells the hooks.

@@ -3,7 +3,6 @@ package oci
 import (
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
@@ -17,29 +16,6 @@ import (
 
 // maskSource is the name of all masks that are files, and what they are.
 const maskSource = "/dev/null"
-
-// point is a mount of a container, as it sees it itself.
-type point struct {
-	id         int
-	path, kind string
-}
-
-// parsePoints reads mountinfo, proc_pid_mountinfo(5). Lines that make no sense
-// are skipped.
-func parsePoints(text string) (all []point) {
-	for line := range strings.Lines(text) {
-		head, tail, ok := strings.Cut(strings.TrimSpace(line), " - ")
-		f := strings.Fields(head)
-		kind, _, _ := strings.Cut(tail, " ")
-		if !ok || len(f) < 5 {
-			continue
-		}
-		if id, err := strconv.Atoi(f[0]); err == nil {
-			all = append(all, point{id, mount.Unescape(f[4]), kind})
-		}
-	}
-	return all
-}
 
 // foreign are the parts of a specification that come from the machine.
 type foreign struct {
@@ -58,10 +34,7 @@ var defaultDevices = []string{"/dev/null", "/dev/zero", "/dev/full", "/dev/rando
 // one tree of cgroups only, which a container mounts for itself.
 func foreignOf(s *specs.Spec, unified bool) foreign {
 	f := foreign{devices: slices.Clone(defaultDevices)}
-	ownGroups := unified
-	for _, n := range s.Linux.Namespaces {
-		ownGroups = ownGroups || n.Type == specs.CgroupNamespace
-	}
+	ownGroups := unified || hasNamespace(s, specs.CgroupNamespace)
 	for _, m := range s.Mounts {
 		m.Destination = path.Clean("/" + m.Destination)
 		switch flags := mount.ParseFlags(m.Options); {
@@ -84,7 +57,7 @@ func foreignOf(s *specs.Spec, unified bool) foreign {
 
 // dumped names the external ones among the mounts of a container. at gives the
 // mount that a destination leads to, 0 for none.
-func (f *foreign) dumped(points []point, at func(destination string) int) (external []string) {
+func (f *foreign) dumped(points []mount.Point, at func(destination string) int) (external []string) {
 	names := make(map[int]string)
 	for _, m := range f.binds {
 		names[at(m.Destination)] = m.Destination
@@ -93,19 +66,19 @@ func (f *foreign) dumped(points []point, at func(destination string) int) (exter
 	for _, d := range f.own {
 		taken[at(d)] = true
 	}
-	var trees []point // binds so far, with their names as kinds
+	var trees []mount.Point // binds so far, with their names as kinds
 	for _, p := range points {
-		name, ok := names[p.id]
+		name, ok := names[p.ID]
 		switch {
-		case p.path == "/" || taken[p.id] && f.groups == "":
+		case p.Path == "/" || taken[p.ID] && f.groups == "":
 			continue
 		case ok:
-			trees = append(trees, point{p.id, p.path, name})
+			trees = append(trees, mount.Point{Path: p.Path, Kind: name})
 		default:
 			name = f.nameOf(p, trees)
 		}
 		if name != "" {
-			external = append(external, "mnt["+p.path+"]:"+name)
+			external = append(external, "mnt["+p.Path+"]:"+name)
 		}
 	}
 	return external
@@ -113,20 +86,20 @@ func (f *foreign) dumped(points []point, at func(destination string) int) (exter
 
 // nameOf is the name of a mount that the specification does not speak of as a
 // bind; "" if it is the container's own.
-func (f *foreign) nameOf(p point, trees []point) string {
+func (f *foreign) nameOf(p mount.Point, trees []mount.Point) string {
 	switch {
-	case slices.Contains(f.masks, p.path) && p.kind != "tmpfs":
+	case slices.Contains(f.masks, p.Path) && p.Kind != "tmpfs":
 		return maskSource
-	case slices.Contains(f.devices, p.path) && p.kind != "devpts":
-		return p.path
-	case f.groups != "" && strings.HasPrefix(p.kind, "cgroup") && isBelow(p.path, f.groups):
-		return p.path
-	case slices.Contains(f.own, p.path):
+	case slices.Contains(f.devices, p.Path) && p.Kind != "devpts":
+		return p.Path
+	case f.groups != "" && strings.HasPrefix(p.Kind, "cgroup") && isBelow(p.Path, f.groups):
+		return p.Path
+	case slices.Contains(f.own, p.Path):
 		return ""
 	}
 	for _, t := range slices.Backward(trees) {
-		if isBelow(p.path, t.path) {
-			return t.kind + strings.TrimPrefix(p.path, t.path)
+		if isBelow(p.Path, t.Path) {
+			return t.Kind + strings.TrimPrefix(p.Path, t.Path)
 		}
 	}
 	return ""
@@ -136,7 +109,7 @@ func isBelow(name, dir string) bool { return strings.HasPrefix(name, strings.Tri
 
 // restored says where each name comes from. One that is not in the images does
 // no harm. The mounts below a tree are those of now.
-func (f *foreign) restored(bundle string, machine []point, groups map[string]string) (external []string) {
+func (f *foreign) restored(bundle string, machine []mount.Point, groups map[string]string) (external []string) {
 	add := func(name, source string) { external = append(external, "mnt["+name+"]:"+source) }
 	for _, m := range f.binds {
 		source := m.Source
@@ -146,8 +119,8 @@ func (f *foreign) restored(bundle string, machine []point, groups map[string]str
 		source = path.Clean(source)
 		add(m.Destination, source)
 		for _, p := range machine {
-			if isBelow(p.path, source) {
-				add(path.Join(m.Destination, p.path[len(source):]), p.path)
+			if isBelow(p.Path, source) {
+				add(path.Join(m.Destination, p.Path[len(source):]), p.Path)
 			}
 		}
 	}

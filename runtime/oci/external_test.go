@@ -9,6 +9,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/mount"
 )
 
 const inside = `65 42 254:0 /b/rootfs / rw - ext4 /dev/vda rw
@@ -49,15 +51,15 @@ func externalSpec() *specs.Spec {
 
 func TestExternalMounts(t *testing.T) {
 	s := externalSpec()
-	points := parsePoints(inside)
-	if len(points) != 17-1 || points[5].path != "/my volume" {
+	points := mount.Points(inside)
+	if len(points) != 17-1 || points[5].Path != "/my volume" {
 		t.Fatalf("points %+v", points)
 	}
 	at := func(name string) int { // links lead from /var/run to /run
 		name = strings.TrimPrefix(name, "/var")
 		for _, p := range points {
-			if p.path == name {
-				return p.id
+			if p.Path == name {
+				return p.ID
 			}
 		}
 		return 0
@@ -85,7 +87,7 @@ func TestExternalMounts(t *testing.T) {
 }
 
 func TestExternalSources(t *testing.T) {
-	machine := parsePoints("1 0 254:0 / / rw - ext4 a rw\n2 1 0:50 / /v/deep rw - tmpfs t rw\n3 1 0:50 / /vv rw - tmpfs t rw\n")
+	machine := mount.Points("1 0 254:0 / / rw - ext4 a rw\n2 1 0:50 / /v/deep rw - tmpfs t rw\n3 1 0:50 / /vv rw - tmpfs t rw\n")
 	f := foreignOf(externalSpec(), false)
 	got := f.restored("/b", machine, map[string]string{"memory": "/sys/fs/cgroup/memory/c1", "": "/sys/fs/cgroup/unified/c1"})
 	want := []string{

@@ -11,15 +11,16 @@ import (
 	"github.com/berth-engine/berth/internal/fault"
 )
 
-// hasUserns says whether a container has a user namespace, made or joined.
-func hasUserns(s *specs.Spec) bool {
-	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace })
+// hasNamespace says whether a container has a namespace of a kind, made or
+// joined.
+func hasNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind })
 }
 
-// makesUserns says whether the container gets a user namespace that is new:
-// one that is joined has its maps.
-func makesUserns(s *specs.Spec) bool {
-	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.UserNamespace && n.Path == "" })
+// makesNamespace says whether it gets one that is new. A user namespace that is
+// joined has its maps.
+func makesNamespace(s *specs.Spec, kind specs.LinuxNamespaceType) bool {
+	return slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind && n.Path == "" })
 }
 
 // machineID is our number of a user or group in a process's user namespace;

@@ -70,7 +70,7 @@ func makeDir(dir string, undo *cleanup.Stack) error {
 // letSearch lets root of a container's user namespace, and nobody else, search
 // the directory: CRIU looks there with its rights when it restores.
 func letSearch(dir string, s *specs.Spec) error {
-	if !makesUserns(s) {
+	if !makesNamespace(s, specs.UserNamespace) {
 		return nil
 	}
 	for _, m := range s.Linux.GIDMappings {

@@ -52,11 +52,11 @@ func (b *Bundle) mountFacts(f *plan.Facts, req *CreateRequest) error {
 func mountPointOf(mountinfo, file string) (string, error) {
 	best := ""
 	for line := range strings.Lines(mountinfo) {
-		f := strings.Fields(line)
-		if len(f) < 5 {
+		p, ok := mount.ParsePoint(line)
+		if !ok {
 			return "", fault.New(fault.Damaged, "mountinfo: %q", line)
 		}
-		at := mount.Unescape(f[4])
+		at := p.Path
 		if len(at) > len(best) && (at == "/" || at == file || strings.HasPrefix(file, at+"/")) {
 			best = at
 		}
@@ -72,13 +72,12 @@ func mountPointOf(mountinfo, file string) (string, error) {
 func bareMounts(mountinfo, root string) ([]string, error) {
 	var bare []string
 	for line := range strings.Lines(mountinfo) {
-		before, after, ok := strings.Cut(line, " - ")
-		f, fs := strings.Fields(before), strings.Fields(after)
-		if !ok || len(f) < 5 || len(fs) < 1 {
+		p, ok := mount.ParsePoint(line)
+		if !ok {
 			return nil, fault.New(fault.Damaged, "mountinfo: %q", line)
 		}
-		if at := mount.Unescape(f[4]); (fs[0] == "proc" || fs[0] == "sysfs") && at != root && !strings.HasPrefix(at, root+"/") {
-			bare = append(bare, at)
+		if (p.Kind == "proc" || p.Kind == "sysfs") && p.Path != root && !strings.HasPrefix(p.Path, root+"/") {
+			bare = append(bare, p.Path)
 		}
 	}
 	slices.Reverse(bare)

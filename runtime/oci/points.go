@@ -98,6 +98,12 @@ func (c *creation) console(child *launch.Process) error {
 	if err != nil {
 		return err
 	}
+	return c.handMaster(master)
+}
+
+// handMaster gives a terminal's master to who wants it, or keeps it for who
+// called us.
+func (c *creation) handMaster(master *os.File) error {
 	if c.req.Console == nil {
 		c.proc.Console = master
 		c.undo.Add(master.Close)
@@ -131,7 +137,7 @@ func takeConsole(child *launch.Process, size *specs.Box) (*os.File, error) {
 // writeMaps writes the child's user and group id maps and clock offsets.
 func writeMaps(pid int, s *specs.Spec) error {
 	l := *s.Linux
-	if !makesUserns(s) {
+	if !makesNamespace(s, specs.UserNamespace) {
 		l.UIDMappings, l.GIDMappings = nil, nil
 	}
 	dir := fmt.Sprintf("/proc/%d/", pid)

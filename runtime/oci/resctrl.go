@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
@@ -32,8 +31,7 @@ func (r *Runtime) resctrlRoot() (string, error) {
 	if r.resctrl != "" {
 		return r.resctrl, nil
 	}
-	info, err := os.ReadFile("/proc/self/mountinfo")
-	return resctrl.Find(string(info)), err
+	return resctrl.Mounted()
 }
 
 func (c *creation) makeResctrl(context.Context) error {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/criu"
 )
@@ -54,10 +55,7 @@ func (r *Runtime) Restore(ctx context.Context, req RestoreRequest) (_ *Process, 
 		closeFiles(c.own)
 		err = c.end(err)
 	}()
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
+	err = r.run(ctx, []step{
 		{"look", c.look},
 		{"reserve", c.reserve},
 		{"cgroup", c.makeCgroup},
@@ -66,13 +64,9 @@ func (r *Runtime) Restore(ctx context.Context, req RestoreRequest) (_ *Process, 
 		{"restore", c.restore},
 		{"pid file", c.pidFile},
 		{"poststart", c.poststart},
-	} {
-		if err := r.reach(step.name); err != nil {
-			return nil, err
-		}
-		if err := step.do(ctx); err != nil {
-			return nil, err
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
 	c.undo.Release()
 	return &c.proc, nil
@@ -109,7 +103,7 @@ func (c *restoration) makePoints(context.Context) error {
 	}
 	defer root.Close()
 	var owner fsOwner
-	if hasUserns(c.spec) {
+	if hasNamespace(c.spec, specs.UserNamespace) {
 		if id, ok := hostUID(c.spec, 0); ok {
 			owner = fsOwner{int(id), int(id)}
 		}
@@ -141,14 +135,7 @@ func makePoint(root *under.Root, m specs.Mount) error {
 	if info, err := os.Stat(m.Source); err != nil || info.IsDir() || !path.IsAbs(m.Source) {
 		return root.MkdirAll(m.Destination, 0o755)
 	}
-	if err := root.MkdirAll(path.Dir(path.Clean("/"+m.Destination)), 0o755); err != nil {
-		return err
-	}
-	f, err := root.Open(m.Destination, unix.O_RDONLY|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
-	if err != nil {
-		return err
-	}
-	return f.Close()
+	return makeFile(root, m.Destination)
 }
 
 // ask fills in the request.
@@ -167,7 +154,7 @@ func (c *restoration) ask(context.Context) error {
 		return err
 	}
 	f := foreignOf(c.spec, unifiedOnly(c.cg.Paths()))
-	j.External = f.restored(c.in.Bundle.Dir, parsePoints(string(text)), c.cg.Paths())
+	j.External = f.restored(c.in.Bundle.Dir, mount.Points(string(text)), c.cg.Paths())
 	if err := c.joins(); err != nil {
 		return err
 	}
@@ -385,11 +372,5 @@ func (c *restoration) takeMaster(master *os.File) error {
 	if p := c.spec.Process; p == nil || !p.Terminal {
 		return errors.Join(fault.New(fault.Invalid, "the images have a terminal, and process.terminal is false"), master.Close())
 	}
-	if c.in.Console == nil {
-		c.proc.Console = master
-		c.undo.Add(master.Close)
-		return nil
-	}
-	defer master.Close()
-	return c.in.Console(master)
+	return c.handMaster(master)
 }

@@ -47,7 +47,7 @@ func mayKeepOwner(err error) bool {
 // hostUID is the machine's number of a container's user; false where its map
 // is not known or has none.
 func hostUID(s *specs.Spec, uid uint32) (uint32, bool) {
-	if !hasUserns(s) {
+	if !hasNamespace(s, specs.UserNamespace) {
 		return uid, true
 	}
 	for _, m := range s.Linux.UIDMappings {

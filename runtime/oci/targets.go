@@ -60,15 +60,20 @@ func makeTarget(child *launch.Process) error {
 		if _, err := root.Stat(m.To); err == nil {
 			return nil
 		}
-		if err := root.MkdirAll(path.Dir(path.Clean("/"+m.To)), 0o755); err != nil {
-			return err
-		}
-		f, err := root.Open(m.To, unix.O_RDONLY|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
-		if err != nil {
-			return err
-		}
-		return f.Close()
+		return makeFile(root, m.To)
 	})
+}
+
+// makeFile makes an empty file for a mount to be on, and the directories above.
+func makeFile(root *under.Root, name string) error {
+	if err := root.MkdirAll(path.Dir(path.Clean("/"+name)), 0o755); err != nil {
+		return err
+	}
+	f, err := root.Open(name, unix.O_RDONLY|unix.O_CREAT|unix.O_NONBLOCK|unix.O_NOCTTY, 0o644)
+	if err != nil {
+		return err
+	}
+	return f.Close()
 }
 
 // checkTarget refuses a target on procfs to which a link has led: whoever

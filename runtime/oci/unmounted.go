@@ -4,9 +4,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
-	"strconv"
-	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -25,7 +22,7 @@ import (
 // underRoot is the number of the mount that the root of such a container will lie
 // on; 0: it has a mount namespace.
 func underRoot(s *specs.Spec, root string) (uint64, error) {
-	if s.Linux == nil || slices.ContainsFunc(s.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.MountNamespace }) {
+	if s.Linux == nil || hasNamespace(s, specs.MountNamespace) {
 		return 0, nil
 	}
 	return mountAt(root)
@@ -72,19 +69,11 @@ func detachRoot(s *State) error {
 // mount top lies, whether that is below and top is a mount at path, and whether
 // there is a mount below at all.
 func mountOn(info, path string, top, below uint64) (lies bool, on uint64, known bool) {
-	for line := range strings.Lines(info) {
-		f := strings.Fields(line)
-		if len(f) < 5 {
-			continue
-		}
-		id, err := strconv.ParseUint(f[0], 10, 64)
-		parent, perr := strconv.ParseUint(f[1], 10, 64)
-		if err != nil || perr != nil {
-			continue
-		}
-		known = known || id == below
-		if id == top {
-			on, lies = parent, parent == below && mount.Unescape(f[4]) == path
+	for _, p := range mount.Points(info) {
+		known = known || uint64(p.ID) == below
+		if uint64(p.ID) == top {
+			on = uint64(p.Parent)
+			lies = on == below && p.Path == path
 		}
 	}
 	return lies, on, known

@@ -1,6 +1,7 @@
 package resctrl
 
 import (
+	"os"
 	"strconv"
 	"strings"
 
@@ -10,16 +11,18 @@ import (
 	"github.com/berth-engine/berth/internal/mount"
 )
 
+// Mounted says where resctrl is mounted; empty if nowhere.
+func Mounted() (string, error) {
+	info, err := os.ReadFile("/proc/self/mountinfo")
+	return Find(string(info)), err
+}
+
 // Find reads mountinfo, proc_pid_mountinfo(5), and says where resctrl is
 // mounted; empty if nowhere.
 func Find(mountinfo string) string {
-	for line := range strings.Lines(mountinfo) {
-		head, tail, ok := strings.Cut(line, " - ")
-		f := strings.Fields(head)
-		if kind, _, _ := strings.Cut(tail, " "); ok && kind == "resctrl" && len(f) >= 5 {
-			if at := mount.Unescape(f[4]); strings.HasPrefix(at, "/") {
-				return at
-			}
+	for _, p := range mount.Points(mountinfo) {
+		if p.Kind == "resctrl" && strings.HasPrefix(p.Path, "/") {
+			return p.Path
 		}
 	}
 	return ""
