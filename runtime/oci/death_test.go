@@ -50,6 +50,20 @@ func everything(t *testing.T) *pod {
 
 var errStep = errors.New("step refused")
 
+// leftNothing is what a container that failed at a step must have left.
+func (p *pod) leftNothing(fail string, before ledger.Snapshot, scope ledger.Scope) {
+	p.t.Helper()
+	if left := ledger.Left(before, scope); len(left) > 0 {
+		p.t.Errorf("%s left:\n\t%s", fail, strings.Join(left, "\n\t"))
+	}
+	if _, err := p.State(p.id); !errors.Is(err, fault.NotFound) {
+		p.t.Errorf("%s: state %v", fail, err)
+	}
+	if _, err := os.Lstat(filepath.Join(p.bundle, "pid")); err == nil {
+		p.t.Errorf("%s left the pid file", fail)
+	}
+}
+
 func TestFailAtEveryStep(t *testing.T) {
 	for _, start := range []bool{false, true} {
 		p := everything(t)
@@ -82,15 +96,7 @@ func TestFailAtEveryStep(t *testing.T) {
 			if err := create(); !errors.Is(err, errStep) {
 				t.Errorf("%s: %v, want the step's own error", fail, err)
 			}
-			if left := ledger.Left(before, scope); len(left) > 0 {
-				t.Errorf("%s left:\n\t%s", fail, strings.Join(left, "\n\t"))
-			}
-			if _, err := p.State(p.id); !errors.Is(err, fault.NotFound) {
-				t.Errorf("%s: state %v", fail, err)
-			}
-			if _, err := os.Lstat(filepath.Join(p.bundle, "pid")); err == nil {
-				t.Errorf("%s left the pid file", fail)
-			}
+			p.leftNothing(fail, before, scope)
 		}
 		p.seam = func(step string) error { reached = append(reached, step); return nil }
 		if err := create(); err != nil {

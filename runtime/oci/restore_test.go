@@ -11,7 +11,6 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
-	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/test/fixture"
 	"github.com/berth-engine/berth/test/ledger"
 )
@@ -80,15 +79,7 @@ func TestRestoreFailsAtEveryStep(t *testing.T) {
 		if err := restore(); !errors.Is(err, errStep) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: %v, want the step's own error", fail, err)
 		}
-		if left := ledger.Left(before, scope); len(left) > 0 {
-			t.Errorf("%s left:\n\t%s", fail, strings.Join(left, "\n\t"))
-		}
-		if _, err := p.State(p.id); !errors.Is(err, fault.NotFound) {
-			t.Errorf("%s: state %v", fail, err)
-		}
-		if _, err := os.Lstat(filepath.Join(p.bundle, "pid")); err == nil {
-			t.Errorf("%s left the pid file", fail)
-		}
+		p.leftNothing(fail, before, scope)
 	}
 	p.seam = nil
 	if err := restore(); err != nil {
