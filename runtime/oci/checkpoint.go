@@ -103,6 +103,9 @@ func keepable(bundle string, s *specs.Spec) error {
 	if _, err := os.Lstat(filepath.Join(bundle, RootfsFile)); err == nil {
 		return fault.New(fault.Unsupported, "its root is mounted by itself (%s), which CRIU cannot restore", RootfsFile)
 	}
+	if s.Linux.IntelRdt != nil {
+		return fault.New(fault.Unsupported, "it has linux.intelRdt, whose group a restore does not enter")
+	}
 	f := foreignOf(s, true)
 	if at := f.unkept(); at != "" {
 		return fault.New(fault.Unsupported, "the mount on %s maps owners, which CRIU does not keep", at)

@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/mount"
 )
 
@@ -190,5 +191,17 @@ func TestRights(t *testing.T) {
 	s.Process.Capabilities = nil
 	if got := (rights{caps: 1 << 21, filtered: true}).excess(s); got != "" {
 		t.Errorf("without a list of capabilities: %q", got)
+	}
+}
+
+// CRIU's processes would be in the machine's group of caches.
+func TestKeepableRefusesCaches(t *testing.T) {
+	s := externalSpec()
+	if err := keepable(t.TempDir(), s); err != nil {
+		t.Fatal(err)
+	}
+	s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "a"}
+	if err := keepable(t.TempDir(), s); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "linux.intelRdt") {
+		t.Errorf("%v", err)
 	}
 }
