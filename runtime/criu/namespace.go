@@ -6,11 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // begin starts CRIU. To restore, it wants a root that is a mount point. That is
@@ -20,16 +20,12 @@ func (j *Job) begin(work *exec.Cmd) error {
 	if j.Verb != Restore {
 		return j.launch(work)
 	}
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the namespace ends with the thread
-		err := apart(j.Root)
-		if err == nil {
-			err = j.launch(work)
+	return kernel.Apart(func() error { // the namespace ends with the thread
+		if err := apart(j.Root); err != nil {
+			return err
 		}
-		done <- err
-	}()
-	return <-done
+		return j.launch(work)
+	})
 }
 
 // launch opens the directories and starts CRIU, which works in one of them and
