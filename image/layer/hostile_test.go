@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func cancelled(t *testing.T) (context.Context, context.CancelFunc) {
@@ -212,22 +212,14 @@ func TestApplyMount(t *testing.T) {
 	if _, err := Apply(t.Context(), root, bytes.NewReader(pack(t, dir("m"))), Options{}); err != nil {
 		t.Fatal(err)
 	}
-	errs := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the private namespace ends with this thread
-		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	err := kernel.OwnMounts(func() error {
+		if err := unix.Mount(filepath.Join(root, "../outside"), filepath.Join(root, "m"), "", unix.MS_BIND, ""); err != nil {
+			return err
 		}
-		if err == nil {
-			err = unix.Mount(filepath.Join(root, "../outside"), filepath.Join(root, "m"), "", unix.MS_BIND, "")
-		}
-		if err == nil {
-			_, err = Apply(t.Context(), root, bytes.NewReader(pack(t, file("m/secret", "x"))), Options{})
-		}
-		errs <- err
-	}()
-	if err := <-errs; !errors.Is(err, unix.EXDEV) {
+		_, err := Apply(t.Context(), root, bytes.NewReader(pack(t, file("m/secret", "x"))), Options{})
+		return err
+	})
+	if !errors.Is(err, unix.EXDEV) {
 		t.Errorf("got %v, want EXDEV", err)
 	}
 	check()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/image/layer"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
 	"github.com/berth-engine/berth/snapshot/plain"
@@ -278,22 +278,13 @@ func mounted(t *testing.T, root string, tars [][]byte) (m model, err error) {
 		return nil, err
 	}
 	target := t.TempDir()
-	done := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the private namespace ends with this thread
-		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = unix.Mount("overlay", target, "overlay", 0, strings.Join(ms[0].Options, ","))
-		}
-		if err == nil {
+	err = kernel.OwnMounts(func() (err error) {
+		if err = unix.Mount("overlay", target, "overlay", 0, strings.Join(ms[0].Options, ",")); err == nil {
 			m, err = tree(target)
 		}
-		done <- err
-	}()
-	return m, <-done
+		return err
+	})
+	return m, err
 }
 
 // stack commits the layers and prepares key k on the last one.

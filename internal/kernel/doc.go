@@ -8,5 +8,6 @@
 //	SELinux             labels mean something
 //	FileLimit           descriptors we could have open
 //	Random              bytes for identifiers
+//	Apart, OwnMounts    a thread that takes what it changed with it
 //	LowerAppend         overlay takes its layers one by one
 package kernel

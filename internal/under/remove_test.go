@@ -5,12 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 func exists(path string) bool {
@@ -124,23 +125,13 @@ func TestRemoveTreeMount(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	errs := make(chan error)
-	go func() {
-		runtime.LockOSThread() // the private namespace ends with this thread
-		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
+	err := kernel.OwnMounts(func() error {
+		if err := unix.Mount(filepath.Join(top, "host"), filepath.Join(top, "tree/a/point"), "", unix.MS_BIND, ""); err != nil {
+			return err
 		}
-		if err == nil {
-			err = unix.Mount(filepath.Join(top, "host"), filepath.Join(top, "tree/a/point"), "", unix.MS_BIND, "")
-		}
-		if err == nil {
-			err = RemoveTree(filepath.Join(top, "tree"))
-			err = errors.Join(err, RemoveTree(filepath.Join(top, "tree/a/point")))
-		}
-		errs <- err
-	}()
-	err := <-errs
+		err := RemoveTree(filepath.Join(top, "tree"))
+		return errors.Join(err, RemoveTree(filepath.Join(top, "tree/a/point")))
+	})
 	if !errors.Is(err, syscall.EBUSY) || !strings.Contains(err.Error(), "point is a mount point") {
 		t.Errorf("got %v, want EBUSY that names the mount point", err)
 	}

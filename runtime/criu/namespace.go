@@ -20,9 +20,9 @@ func (j *Job) begin(work *exec.Cmd) error {
 	if j.Verb != Restore {
 		return j.launch(work)
 	}
-	return kernel.Apart(func() error { // the namespace ends with the thread
-		if err := apart(j.Root); err != nil {
-			return err
+	return kernel.OwnMounts(func() error {
+		if err := unix.Mount(j.Root, j.Root, "", unix.MS_BIND|unix.MS_REC, ""); err != nil {
+			return fault.Op("bind", j.Root, err)
 		}
 		return j.launch(work)
 	})
@@ -58,16 +58,4 @@ func (j *Job) closeDirs() error {
 		errs = append(errs, f.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// apart gives the calling thread mounts of its own, in which root is one. They
-// stay slaves of the machine's, as those of a container may be.
-func apart(root string) error {
-	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
-		return os.NewSyscallError("unshare", err)
-	}
-	if err := unix.Mount("", "/", "", unix.MS_SLAVE|unix.MS_REC, ""); err != nil {
-		return fault.Op("mount as slave", "/", err)
-	}
-	return fault.Op("bind", root, unix.Mount(root, root, "", unix.MS_BIND|unix.MS_REC, ""))
 }

@@ -155,7 +155,9 @@ func newRoute() (*route, error) {
 func (r *route) close() { unix.Close(r.fd) }
 
 // routeIn opens one in another network namespace: where a socket is made it
-// stays. A thread that cannot come back is not used again.
+// stays. A thread that cannot come back is not used again. kernel.Apart would be
+// simpler, but may end the thread that has made the container's process, which
+// is what that one's parent-death signal waits for.
 func routeIn(ns *os.File) (r *route, err error) {
 	runtime.LockOSThread()
 	back, err := os.Open("/proc/thread-self/ns/net")

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
@@ -70,7 +70,7 @@ func TestCreateOnOverlay(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	err := private(func() error {
+	err := kernel.OwnMounts(func() error {
 		options := fmt.Sprintf("lowerdir=%[1]s/lower,upperdir=%[1]s/upper,workdir=%[1]s/work", top)
 		if err := unix.Mount("overlay", top+"/merged", "overlay", 0, options); err != nil {
 			return err
@@ -92,23 +92,6 @@ func TestCreateOnOverlay(t *testing.T) {
 	if left, _ := filepath.Glob(top + "/upper/snapshots/keys/[a-z]*"); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
-}
-
-// private calls f on a thread with mounts of its own, which end with it.
-func private(f func() error) error {
-	errs := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS)
-		if err == nil {
-			err = unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
-		}
-		if err == nil {
-			err = f()
-		}
-		errs <- err
-	}()
-	return <-errs
 }
 
 // The host's root as a base: all of it can be seen, nothing can be changed.
@@ -134,7 +117,7 @@ func TestHost(t *testing.T) {
 	}
 	target := t.TempDir()
 	name := "/berth-test-" + filepath.Base(root) + strconv.Itoa(os.Getpid())
-	err = private(func() error {
+	err = kernel.OwnMounts(func() error {
 		if err := unix.Mount(ms[0].Source, target, ms[0].Type, 0, strings.Join(ms[0].Options, ",")); err != nil {
 			return err
 		}

@@ -2,11 +2,11 @@ package snaptest
 
 import (
 	"path/filepath"
-	"runtime"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 )
 
@@ -15,22 +15,15 @@ import (
 func (s *suite) with(ms []mount.Mount, look func(dir string)) {
 	s.Helper()
 	target := s.TempDir()
-	errs := make(chan error)
-	go func() {
-		// Never unlocked: the thread, and the namespace with it, end here.
-		runtime.LockOSThread()
-		err := privateMounts()
+	s.must(kernel.OwnMounts(func() error {
 		for _, m := range ms {
-			if err == nil {
-				err = mountOne(m, target)
+			if err := mountOne(m, target); err != nil {
+				return err
 			}
 		}
-		if err == nil {
-			look(target)
-		}
-		errs <- err
-	}()
-	s.must(<-errs)
+		look(target)
+		return nil
+	}))
 }
 
 // view is with for the tree of a key.
@@ -39,13 +32,6 @@ func (s *suite) view(key snapshotKey, look func(dir string)) {
 	ms, err := s.store.Mounts(key)
 	s.must(err)
 	s.with(ms, look)
-}
-
-func privateMounts() error {
-	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
-		return err
-	}
-	return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "")
 }
 
 func mountOne(m mount.Mount, root string) error {
