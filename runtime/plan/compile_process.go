@@ -307,7 +307,7 @@ func (c *compiler) readySteps(p *specs.Process, makeCwd bool) ([]Step, error) {
 	if len(p.Args) > 0 {
 		steps = append(steps, FindExecutable{p.Args[0], Executables(p)})
 	}
-	steps = append(append(steps, Umask{umask}), limits...)
+	steps = append(append(steps, Umask{umask}, FreshSignals{}), limits...)
 	// Before the parent's answer: once it has given that, it may end at any
 	// moment. While we wait for it, its death is the end of what we read.
 	return append(steps, DieWithParent{Off: true}), nil

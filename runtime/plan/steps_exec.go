@@ -68,6 +68,27 @@ func (UseConsole) Calls(cs []Call) []Call {
 	return cs
 }
 
+// FreshSignals gives signals their default action and blocks none, whatever our
+// caller does with them. Handlers end with an exec; what is ignored stays.
+type FreshSignals struct{}
+
+func (FreshSignals) String() string { return "ignore and block no signal" }
+
+// inherited are the signals that Go leaves ignored in a program that begins
+// so. 32 to 34 are the C libraries' own.
+var inherited = [...]unix.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGCONT, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, 32, 33, 34}
+
+// Calls implements Step. The kernel's struct sigaction and signal set are not
+// the C library's; see rt_sigaction(2).
+func (FreshSignals) Calls(cs []Call) []Call {
+	const setSize = 8
+	byDefault, empty := blob(make([]byte, 32), "SIG_DFL"), blob(make([]byte, setSize), "[]")
+	for _, s := range inherited {
+		cs = append(cs, call(unix.SYS_RT_SIGACTION, "rt_sigaction", flags(uint64(s), unix.SignalName(s)), byDefault, null(), num(setSize)))
+	}
+	return append(cs, call(unix.SYS_RT_SIGPROCMASK, "rt_sigprocmask", flags(unix.SIG_SETMASK, "SIG_SETMASK"), empty, null(), num(setSize)))
+}
+
 // Umask sets the file mode mask.
 type Umask struct{ Mask uint32 }
 
