@@ -30,6 +30,7 @@ type Config struct {
 	Runtime string // berth-oci; "" looks beside this program, then in PATH
 	// Registry is berth-registry, which pulls and decompresses; "" looks likewise.
 	Registry string
+	Logins   string // directory of docker's config.json; "" is DOCKER_CONFIG's or ~/.docker
 	Self     string // this program, which monitors call to remove a --rm container; "" finds it
 	// Fail is asked before each step of a multi-step operation; an error
 	// makes the step fail. For tests.
@@ -103,7 +104,7 @@ func (r *rooms) openImages() (*image.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return image.Open(r.cfg.Root, trees, courier.Fetch(r.registry), courier.Decode(r.registry))
+	return image.Open(r.cfg.Root, trees, courier.Fetch(r.registry, r.cfg.Logins), courier.Decode(r.registry))
 }
 
 func (r *rooms) openRecords() (*container.Store, error) {

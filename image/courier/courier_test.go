@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -35,6 +36,10 @@ func program(t *testing.T, script string) string {
 	return path
 }
 
+func sendTo(ctx context.Context, exe string, tell func(image.Event)) (*done, error) {
+	return send(ctx, exec.CommandContext(ctx, exe), tell)
+}
+
 // answered is what Answer says of a pull.
 func answered(t *testing.T, events []image.Event, res image.PullResult, err error) string {
 	t.Helper()
@@ -58,7 +63,7 @@ func TestWhatIsAnsweredArrives(t *testing.T) {
 		t.Fatal(err)
 	}
 	var got []image.Event
-	d, err := send(t.Context(), program(t, "cat "+file), nil, func(e image.Event) { got = append(got, e) })
+	d, err := sendTo(t.Context(), program(t, "cat "+file), func(e image.Event) { got = append(got, e) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,7 +144,7 @@ func TestBadPrograms(t *testing.T) {
 		{"does not end by itself", `echo '{"error":{"kind":"denied","text":"no"}}'; cat`, fault.Denied, "no"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := send(t.Context(), program(t, tt.script), nil, nil)
+			_, err := sendTo(t.Context(), program(t, tt.script), nil)
 			if err == nil || fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v (%s), want %s with %q", err, fault.KindOf(err), tt.kind, tt.says)
 			}
@@ -157,7 +162,7 @@ echo '{"event":{"text":"up"}}'
 while :; do sleep 0.01; done`)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	_, err := send(ctx, exe, nil, func(image.Event) { cancel() })
+	_, err := sendTo(ctx, exe, func(image.Event) { cancel() })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want canceled", err)
 	}
@@ -171,7 +176,7 @@ func TestCannotStart(t *testing.T) {
 	if err := os.WriteFile(exe, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	_, err := send(t.Context(), exe, nil, nil)
+	_, err := sendTo(t.Context(), exe, nil)
 	if want := "cannot start " + exe + ": permission denied"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

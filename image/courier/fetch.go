@@ -15,16 +15,20 @@ import (
 )
 
 // Fetch pulls by starting the program that find finds, once for each pull. The
-// program has our environment, where proxies and docker's config.json are
-// named, our stderr, and our process group: an interrupt from the terminal
-// reaches it too.
-func Fetch(find func() (string, error)) image.Fetch {
+// program has our environment, where proxies are named, our stderr, and our
+// process group: an interrupt from the terminal reaches it too. Logins is the
+// directory of docker's config.json; "" leaves it to the environment.
+func Fetch(find func() (string, error), logins string) image.Fetch {
 	return func(ctx context.Context, s *image.Store, name string, o image.PullOptions) (image.PullResult, error) {
 		exe, err := find()
 		if err != nil {
 			return image.PullResult{}, err
 		}
-		d, err := send(ctx, exe, args(s.Root(), name, o), o.Progress)
+		cmd := exec.CommandContext(ctx, exe, args(s.Root(), name, o)...)
+		if logins != "" {
+			cmd.Env = append(os.Environ(), "DOCKER_CONFIG="+logins)
+		}
+		d, err := send(ctx, cmd, o.Progress)
 		if err != nil {
 			return image.PullResult{}, err
 		}
@@ -50,8 +54,8 @@ func args(root, name string, o image.PullOptions) []string {
 
 // send runs the program until it has said its last line or ctx is done, and
 // waits for its end in any case.
-func send(ctx context.Context, exe string, args []string, tell func(image.Event)) (*done, error) {
-	cmd := exec.CommandContext(ctx, exe, args...)
+func send(ctx context.Context, cmd *exec.Cmd, tell func(image.Event)) (*done, error) {
+	exe := cmd.Path
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.Stderr = os.Stderr
 	alive, err := cmd.StdinPipe() // never written to; its end is our end

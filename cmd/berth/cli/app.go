@@ -41,7 +41,7 @@ func newApp(version string, io Stdio) *app {
 }
 
 func (a *app) open() (*engine.Engine, error) {
-	return engine.Open(engine.Config{Root: a.root, State: a.state})
+	return engine.Open(engine.Config{Root: a.root, State: a.state, Logins: a.config})
 }
 
 // setup checks the global flags, once they are parsed.
