@@ -23,6 +23,8 @@ type CreateRequest struct {
 	// Detached: nobody will attach to this start, so the end of a client's
 	// stdin does not end the container's.
 	Detached bool
+
+	pulled func() error // the image is there; may be nil
 }
 
 // CreateResult is what was made.
@@ -54,6 +56,11 @@ func (c *Containers) create(ctx context.Context, q CreateRequest, id string) (re
 	img, err := c.image(ctx, q)
 	if err != nil {
 		return nil, nil, err
+	}
+	if q.pulled != nil {
+		if err := q.pulled(); err != nil {
+			return nil, nil, err
+		}
 	}
 	records, err := c.records()
 	if err != nil {

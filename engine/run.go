@@ -12,8 +12,10 @@ import (
 type RunRequest struct {
 	Request  container.Request
 	Detach   bool // return when it runs
-	Streams  Streams
 	Progress func(image.Event)
+	// Attach gives the client's end. It is asked for once the image is there:
+	// until then terminal and signals are the user's. Nil with Detach.
+	Attach func() (Streams, error)
 }
 
 // RunResult is what became of it. With an error the ID may be set: the
@@ -31,15 +33,19 @@ func (c *Containers) Run(ctx context.Context, q RunRequest) (RunResult, error) {
 	id := container.NewID()
 	m := c.spawnEarly(ctx, id, q.Request.Remove)
 	defer m.drop()
-	rec, warn, err := c.create(ctx, CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach}, id)
+	var s Streams
+	create := CreateRequest{Request: q.Request, Progress: q.Progress, Detached: q.Detach}
+	if q.Attach != nil {
+		create.pulled = func() (err error) {
+			s, err = q.Attach()
+			return err
+		}
+	}
+	rec, warn, err := c.create(ctx, create, id)
 	if err != nil {
 		return RunResult{}, err
 	}
 	res := RunResult{ID: rec.ID, Warnings: warn}
-	s := q.Streams
-	if q.Detach {
-		s = Streams{}
-	}
 	// Nobody else can know of it before it has started, so no lock is taken.
 	conn, err := c.spawn(ctx, rec, s, m)
 	if err != nil {

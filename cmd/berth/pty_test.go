@@ -84,3 +84,20 @@ func TestTerminalMissing(t *testing.T) {
 		t.Fatalf("%v, %s", err, out)
 	}
 }
+
+// Until the image is there the terminal is the user's: ^C ends the pull.
+func TestTerminalDuringPull(t *testing.T) {
+	berth := terminalEngine(t, "none")
+	slow := filepath.Join(t.TempDir(), "registry")
+	if err := os.WriteFile(slow, []byte("#!/bin/sh\necho pulling >&2\nexec sleep 60\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	cmd := berth("run", "-it", "--rm", "--name", "none", "missing")
+	cmd.Env = append(cmd.Env, "BERTH_REGISTRY="+slow)
+	tty := fixture.Pty(t, cmd)
+	tty.Expect("pulling")
+	tty.Send("\x03")
+	if code := tty.Wait(); code != 130 {
+		t.Errorf("ended with %d; the terminal shows:\n%s", code, tty.Output())
+	}
+}

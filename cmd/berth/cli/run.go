@@ -84,7 +84,7 @@ func (a *app) run(f *runFlags, args []string) error {
 	if err != nil {
 		return exit{codeEngine, err}
 	}
-	s, err := a.session(sessionOptions{
+	s, err := a.prepare(sessionOptions{
 		in: which.in, out: which.out, err: which.err,
 		tty: r.Request.TTY, proxy: f.sigProxy, keys: f.detachKeys,
 	})
@@ -92,7 +92,10 @@ func (a *app) run(f *runFlags, args []string) error {
 		return err
 	}
 	defer s.close()
-	r.Streams = s.streams
+	r.Attach = func() (engine.Streams, error) {
+		err := s.open()
+		return s.streams, err
+	}
 	res, err := e.Containers.Run(a.ctx, r)
 	s.close()
 	return a.ran(res, err, false)

@@ -24,6 +24,8 @@ type sessionOptions struct {
 // session is the client's end of an attached process. close must be called on
 // every way out; it may be called twice.
 type session struct {
+	app     *app
+	o       sessionOptions
 	streams engine.Streams
 	once    sync.Once
 	undo    []func()
@@ -37,7 +39,17 @@ func (s *session) close() {
 	})
 }
 
+// session takes the client's terminal, or its signals.
 func (a *app) session(o sessionOptions) (*session, error) {
+	s, err := a.prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	return s, s.open()
+}
+
+// prepare checks what can be checked before open.
+func (a *app) prepare(o sessionOptions) (*session, error) {
 	keys, err := a.detachKeys(o.keys)
 	if err != nil {
 		return nil, exit{codeEngine, err}
@@ -45,7 +57,7 @@ func (a *app) session(o sessionOptions) (*session, error) {
 	if o.in && o.tty && !tty.IsTerminal(a.In) {
 		return nil, exit{1, errors.New("the input device is not a TTY")}
 	}
-	s := &session{}
+	s := &session{app: a, o: o}
 	if o.in {
 		s.streams.In, s.streams.Keys = a.In, keys
 	}
@@ -55,21 +67,26 @@ func (a *app) session(o sessionOptions) (*session, error) {
 	if o.err {
 		s.streams.Err = a.Err
 	}
-	if o.tty {
-		err = s.terminal(a, o)
-	} else if o.proxy {
-		err = s.proxySignals(a)
+	return s, nil
+}
+
+func (s *session) open() (err error) {
+	if s.o.tty {
+		err = s.terminal()
+	} else if s.o.proxy {
+		err = s.proxySignals()
 	}
 	if err != nil {
 		s.close()
-		return nil, exit{codeEngine, err}
+		return exit{codeEngine, err}
 	}
-	return s, nil
+	return nil
 }
 
 // terminal makes the client's terminal transparent and follows its size. A
 // signal that would kill us restores it first; the container goes on.
-func (s *session) terminal(a *app, o sessionOptions) error {
+func (s *session) terminal() error {
+	a := s.app
 	if tty.IsTerminal(a.Out) {
 		if size, ok := tty.SizeOf(a.Out); ok {
 			s.streams.First = engine.Size(size)
@@ -78,7 +95,7 @@ func (s *session) terminal(a *app, o sessionOptions) error {
 		s.undo = append(s.undo, stop)
 		s.streams.Sizes = convert(sizes)
 	}
-	if !o.in {
+	if !s.o.in {
 		return nil
 	}
 	restore, err := tty.Raw(a.In)
@@ -115,7 +132,7 @@ func convert(in <-chan tty.Size) <-chan engine.Size {
 	return out
 }
 
-func (s *session) proxySignals(a *app) error {
+func (s *session) proxySignals() error {
 	signals, forced, err := tty.Proxied()
 	if err != nil {
 		return err
@@ -125,7 +142,7 @@ func (s *session) proxySignals(a *app) error {
 	go func() {
 		select {
 		case <-forced:
-			fmt.Fprintf(a.Err, "got %d SIGTERM/SIGINTs, forcefully exiting\n", tty.ForcedExit)
+			fmt.Fprintf(s.app.Err, "got %d SIGTERM/SIGINTs, forcefully exiting\n", tty.ForcedExit)
 			os.Exit(1)
 		case <-done:
 		}
