@@ -49,7 +49,7 @@ func (s *Store) Import(ctx context.Context, r io.Reader, ref string, o ImportOpt
 	drop()
 	if err != nil {
 		_, _ = s.Sweep() // the blob has no owner; later collections find it too
-		return Image{}, fault.Op("import", "", err)
+		return Image{}, archiveError("import", r, err)
 	}
 	return img, nil
 }

@@ -38,7 +38,20 @@ func (s *Store) Load(ctx context.Context, r io.Reader, o LoadOptions) ([]Loaded,
 	if _, serr := s.Sweep(); err == nil {
 		err = serr
 	}
-	return out, fault.Op("load", "", err)
+	return out, archiveError("load", r, err)
+}
+
+// archiveError names the file that an archive is read from, if there is one,
+// and says what a missing end means.
+func archiveError(op string, r io.Reader, err error) error {
+	object := ""
+	if f, ok := r.(interface{ Name() string }); ok {
+		object = f.Name()
+	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fault.New(fault.Damaged, "%w: the archive is cut off; fetch or write it again", err)
+	}
+	return fault.Op(op, object, err)
 }
 
 func (s *Store) loadTar(ctx context.Context, r io.Reader, o LoadOptions) ([]Loaded, error) {

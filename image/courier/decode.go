@@ -124,8 +124,11 @@ func (p *process) wait(reason error) error {
 // one, one that broke down or was killed.
 func (p *process) explain(end error) error {
 	line := p.said.Line()
+	bad := p.cmd.ProcessState.ExitCode() == BadStream
 	switch {
-	case p.cmd.ProcessState.ExitCode() == BadStream && line != "":
+	case bad && line == io.ErrUnexpectedEOF.Error():
+		return fault.As(fault.Damaged, io.ErrUnexpectedEOF) // callers ask for it
+	case bad && line != "":
 		return fault.New(fault.Damaged, "%s", line)
 	case line != "":
 		return fault.New(fault.Unavailable, "%s decompress: %w: %s", p.cmd.Path, end, line)

@@ -294,6 +294,19 @@ func TestDecodeProgramFails(t *testing.T) {
 	noChildren(t)
 }
 
+// A stream that is cut off is that to callers, whoever found it.
+func TestDecodeCutOff(t *testing.T) {
+	z, err := layer.Decompress(t.Context(), strings.NewReader(gz(t, "text")), script(t, "cat >/dev/null; echo unexpected EOF >&2; exit 3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer z.Close()
+	if _, err = io.Copy(io.Discard, z); !errors.Is(err, io.ErrUnexpectedEOF) || fault.KindOf(err) != fault.Damaged {
+		t.Errorf("%v (%v)", err, fault.KindOf(err))
+	}
+	noChildren(t)
+}
+
 func TestDecodeNoProgram(t *testing.T) {
 	missing := fault.New(fault.NotFound, "berth-registry is not there")
 	for _, tt := range []struct {

@@ -151,10 +151,12 @@ func TestBadArchives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		refused(t, outer.in(t), "", "import", save(t, whole[:len(whole)/2]), "bad:1")
+		half := save(t, whole[:len(whole)/2])
+		refused(t, outer.in(t), "import "+strings.ToLower(half)+": ", "import", half, "bad:1")
+		refused(t, outer.in(t), "cut off", "load", "-i", half)
 	})
 	t.Run("no tar at all", func(t *testing.T) {
-		refused(t, outer.in(t), "", "load", "-i", save(t, []byte(strings.Repeat("not a tar file ", 100))))
+		refused(t, outer.in(t), "not a tar archive", "load", "-i", save(t, []byte(strings.Repeat("not a tar file ", 100))))
 	})
 	t.Run("empty", func(t *testing.T) { refused(t, outer.in(t), "", "load", "-i", save(t, nil)) })
 	t.Run("a bomb", func(t *testing.T) {
