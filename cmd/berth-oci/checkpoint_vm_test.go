@@ -15,7 +15,7 @@ import (
 // that does not keep no_new_privs has mounts that give none.
 func TestCheckpointConfined(t *testing.T) {
 	needsCriu(t)
-	loadProfile(t)
+	loadProfile(t, "berth-test")
 	s := newShell(t, "")
 	badness := 77
 	s.runCounting(func(p *specs.Spec) {
@@ -70,4 +70,48 @@ func TestCheckpointConfined(t *testing.T) {
 	s.want(0, "", "checkpoint", s.id)
 	s.want(0, "", "restore", "--detach", "--bundle", s.bundle, s.id)
 	s.counts(s.count(s.pid()))
+}
+
+// TestCheckpointProfile: a profile of the restore's own takes the place of that
+// of the images, if they have one.
+func TestCheckpointProfile(t *testing.T) {
+	needsCriu(t)
+	loadProfile(t, "berth-test")
+	loadProfile(t, "berth-other")
+	s := newShell(t, "")
+	restore := []string{"restore", "--detach", "--bundle", s.bundle, "--lsm-profile", "apparmor:berth-other", s.id}
+	n := s.runCounting(nil)
+	s.want(0, "", "checkpoint", s.id)
+	s.oneLine(`is confined by \"unconfined\"`, restore...)
+	s.gone()
+
+	n = s.runCounting(func(p *specs.Spec) { p.Process.ApparmorProfile = "berth-test" })
+	s.want(0, "", "checkpoint", s.id)
+	s.want(0, "", restore...)
+	label, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", s.pid()))
+	if err != nil || string(label) != "berth-other (enforce)\n" {
+		t.Errorf("%q, %v", label, err)
+	}
+	s.counts(n)
+	s.want(0, "", "delete", "--force", s.id)
+	restore[5] = "apparmor:no-such"
+	s.oneLine("is not loaded", restore...)
+	restore[5] = "no-such"
+	s.oneLine("give TYPE:NAME", restore...)
+	s.gone()
+}
+
+// TestCheckpointStuck: CRIU 3.17 that finds no such profile kills what it has
+// restored, and waits for ever.
+func TestCheckpointStuck(t *testing.T) {
+	needsCriu(t)
+	unload := loadProfile(t, "berth-gone")
+	s := newShell(t, "")
+	s.runCounting(func(p *specs.Spec) { p.Process.ApparmorProfile = "berth-gone" })
+	s.want(0, "", "checkpoint", s.id)
+	unload()
+	s.oneLine(`\"berth-gone\" is not loaded`, "restore", "--detach", "--bundle", s.bundle, s.id)
+	s.edit(func(p *specs.Spec) { p.Process.Args = []string{"sh", "-c", counting} })
+	s.oneLine("criu restore: ", "restore", "--detach", "--bundle", s.bundle, s.id)
+	s.gone()
 }

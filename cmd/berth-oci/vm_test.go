@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -18,7 +19,7 @@ import (
 // profile confines like an engine's default one, and hides a file. It is the
 // machine's while it is loaded, hence the build tag.
 const profile = `#include <tunables/global>
-profile berth-test flags=(attach_disconnected,mediate_deleted) {
+profile NAME flags=(attach_disconnected,mediate_deleted) {
   file,
   capability,
   network,
@@ -28,13 +29,13 @@ profile berth-test flags=(attach_disconnected,mediate_deleted) {
 }
 `
 
-func loadProfile(t *testing.T) {
+func loadProfile(t *testing.T, name string) (unload func()) {
 	t.Helper()
 	if on, err := os.ReadFile("/sys/module/apparmor/parameters/enabled"); err != nil || strings.TrimSpace(string(on)) != "Y" {
 		t.Skip("AppArmor is not enabled in this kernel")
 	}
-	file := filepath.Join(t.TempDir(), "berth-test")
-	if err := os.WriteFile(file, []byte(profile), 0o600); err != nil {
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(strings.Replace(profile, "NAME", name, 1)), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	parser := func(flags ...string) {
@@ -44,11 +45,13 @@ func loadProfile(t *testing.T) {
 		}
 	}
 	parser("--replace")
-	t.Cleanup(func() { parser("--remove") })
+	unload = sync.OnceFunc(func() { parser("--remove") })
+	t.Cleanup(unload)
+	return unload
 }
 
 func TestAppArmorConfines(t *testing.T) {
-	loadProfile(t)
+	loadProfile(t, "berth-test")
 	const script = "cat /proc/self/attr/current; cat /secret; echo status $?"
 	s := newShell(t, "")
 	if err := os.WriteFile(filepath.Join(s.bundle, "rootfs/secret"), []byte("seen\n"), 0o644); err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -185,6 +186,20 @@ func TestFollow(t *testing.T) {
 		if got := fmt.Sprint(err); got != tt.want && (err != nil || tt.want != "") {
 			t.Errorf("%s: %s, want %s", tt.name, got, tt.want)
 		}
+	}
+}
+
+// CRIU that does not get on after its last work is not waited for.
+func TestFollowStuck(t *testing.T) {
+	a, b := wires(t)
+	j := &Job{WorkDir: "/none", patience: 10 * time.Millisecond}
+	j.Verb, j.Log = Restore, "restore.log"
+	if err := b.Send(Event{Step: PostRestore, Pid: 1}, nil); err != nil {
+		t.Fatal(err)
+	}
+	err := j.follow(a)
+	if want := "criu restore: did not come to an end (its log would be in /none/restore.log)"; fmt.Sprint(err) != want || !j.stuck {
+		t.Errorf("%v, want %s; stuck: %v", err, want, j.stuck)
 	}
 }
 

@@ -1,6 +1,7 @@
 package criu
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
@@ -31,7 +34,16 @@ type Job struct {
 	dirs  []*os.File  // those two
 	files []*os.File  // CRIU's descriptors from firstFileNumber on
 	says  scrap.Scrap // what criu prints
+
+	patience time.Duration // see below; for tests
+	stuck    bool
 }
+
+// patience is how long CRIU may take for a step when all processes are there
+// and it only has to give them their rights and let them go. When that fails it
+// waits for processes that wait for it: those it has stopped, and killed by
+// ending the first one of their PID namespace.
+const patience = 10 * time.Second
 
 // firstFileNumber: before it are the standard streams and CRIU's socket.
 const firstFileNumber = 4
@@ -100,7 +112,7 @@ func (j *Job) start(prog programs, undo *cleanup.Stack) (*Wire, error) {
 	// leaves processes with its own code in them.
 	work.SysProcAttr = &syscall.SysProcAttr{Setpgid: !j.ShellJob}
 	err = j.begin(work)
-	undo.Add(func() error { return ends(wire, relay, work) })
+	undo.Add(func() error { return j.ends(wire, relay, work) })
 	if err == nil && j.Started != nil {
 		err = j.Started(work.Process.Pid)
 	}
@@ -109,8 +121,11 @@ func (j *Job) start(prog programs, undo *cleanup.Stack) (*Wire, error) {
 
 // ends waits for both. How CRIU ended has been told by then: after a pre-dump
 // it waits for more, and calls it an error that nothing comes.
-func ends(wire *Wire, relay, work *exec.Cmd) error {
+func (j *Job) ends(wire *Wire, relay, work *exec.Cmd) error {
 	wire.hangUp()
+	if j.stuck {
+		_ = work.Process.Kill() // whom the relay listens to
+	}
 	err := relay.Wait()
 	if work.Process != nil {
 		_ = work.Wait()
@@ -136,6 +151,9 @@ func (j *Job) follow(wire *Wire) error {
 			return errors.Join(refused, closeFile(with))
 		case errors.Is(err, io.EOF):
 			return j.failed("ended without an answer")
+		case errors.Is(err, unix.EAGAIN):
+			j.stuck = true
+			return j.failed("did not come to an end")
 		case err != nil:
 			return errors.Join(err, closeFile(with))
 		}
@@ -149,6 +167,9 @@ func (j *Job) follow(wire *Wire) error {
 		}
 		if err := j.at(e, with); err != nil && refused == nil {
 			refused = err
+		}
+		if e.Step == PostRestore {
+			wire.limit(cmp.Or(j.patience, patience))
 		}
 		if err := wire.Send(Answer{Go: refused == nil}, nil); err != nil && refused == nil {
 			return err

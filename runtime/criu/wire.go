@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -36,6 +37,12 @@ func (w *Wire) Close() error { return w.file.Close() }
 
 // hangUp wakes whoever waits at either end.
 func (w *Wire) hangUp() { unix.Shutdown(int(w.file.Fd()), unix.SHUT_RDWR) }
+
+// limit bounds each Receive from now on, which then fails with EAGAIN.
+func (w *Wire) limit(d time.Duration) {
+	tv := unix.NsecToTimeval(d.Nanoseconds())
+	_ = unix.SetsockoptTimeval(int(w.file.Fd()), unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv)
+}
 
 // Send sends a value, with a file or nil.
 func (w *Wire) Send(v any, with *os.File) error {

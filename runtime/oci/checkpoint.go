@@ -89,7 +89,7 @@ func (d *dump) look() (err error) {
 	if d.spec, err = readSpec(d.r.config(d.req.ID)); err != nil {
 		return err
 	}
-	if err := keepable(d.st.Bundle, d.spec); err != nil {
+	if err := d.req.keepable(d.st.Bundle, d.spec); err != nil {
 		return fault.Op("checkpoint", d.req.ID, err)
 	}
 	if err := checkParent(d.req.Images, d.req.Parent); err != nil {
@@ -99,12 +99,18 @@ func (d *dump) look() (err error) {
 }
 
 // keepable refuses containers of which a restore could not make the same.
-func keepable(bundle string, s *specs.Spec) error {
+func (q *ImageRequest) keepable(bundle string, s *specs.Spec) error {
 	if _, err := os.Lstat(filepath.Join(bundle, RootfsFile)); err == nil {
 		return fault.New(fault.Unsupported, "its root is mounted by itself (%s), which CRIU cannot restore", RootfsFile)
 	}
 	if s.Linux.IntelRdt != nil {
 		return fault.New(fault.Unsupported, "it has linux.intelRdt, whose group a restore does not enter")
+	}
+	if makesNamespace(s, specs.PIDNamespace) && !hasNamespace(s, specs.MountNamespace) {
+		return fault.New(fault.Unsupported, "it has a PID namespace and shares the machine's mounts: CRIU would find no /proc of its own")
+	}
+	if q.CgroupMode == "ignore" && makesNamespace(s, specs.CgroupNamespace) {
+		return fault.New(fault.Unsupported, "--manage-cgroups-mode ignore: its cgroup namespace would not come back; leave the option out")
 	}
 	f := foreignOf(s, true)
 	if at := f.unkept(); at != "" {

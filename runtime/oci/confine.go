@@ -123,19 +123,39 @@ func (c *restoration) unlike(pid int) (string, error) {
 	if missing := wantedNamespaces(c.spec) &^ apart; missing != 0 {
 		return "is in the machine's " + plan.NamespaceWords(missing) + " namespace", nil
 	}
-	p := c.spec.Process
-	if p == nil || c.in.LSMProfile != "" || p.ApparmorProfile+p.SelinuxLabel == "" {
-		return "", nil
-	}
 	label, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", pid))
 	if err != nil {
 		return "", nil //nolint:nilerr // no such module here, so no container has a label
 	}
 	name, _, _ := strings.Cut(strings.TrimRight(string(label), "\x00\n"), " (")
-	if name != "" && name != p.ApparmorProfile && name != p.SelinuxLabel {
+	p := c.spec.Process
+	switch _, wanted, ok := strings.Cut(c.in.LSMProfile, ":"); {
+	case ok && name != wanted:
+		return "", fault.New(fault.Denied, "restore %s: --lsm-profile %s: process %d is confined by %q; CRIU gives another profile only to what had one", c.in.ID, c.in.LSMProfile, pid, name)
+	case ok || name == "" || p == nil || p.ApparmorProfile+p.SelinuxLabel == "":
+	case name != p.ApparmorProfile && name != p.SelinuxLabel:
 		return "is confined by " + strconv.Quote(name), nil
 	}
 	return "", nil
+}
+
+// checkProfile refuses an AppArmor profile that the machine does not have: CRIU
+// breaks down over it, after its last step.
+func (q *RestoreRequest) checkProfile() error {
+	name := ""
+	if p := q.Bundle.Spec.Process; p != nil {
+		name = p.ApparmorProfile
+	}
+	if module, other, ok := strings.Cut(q.LSMProfile, ":"); ok {
+		if name = ""; module == "apparmor" {
+			name = other
+		}
+	}
+	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles") // NAME (MODE), a line each
+	if err != nil || name == "" || name == "unconfined" || strings.Contains("\n"+string(loaded), "\n"+name+" (") {
+		return nil //nolint:nilerr // nobody can tell
+	}
+	return fault.New(fault.NotFound, "restore %s: apparmor profile %q is not loaded; load it with apparmor_parser", q.ID, name)
 }
 
 // denyGain is for a CRIU that does not restore no_new_privs, which nobody can

@@ -67,6 +67,7 @@ type creation struct {
 	cgroupDir  *os.File     // the one of the unified tree
 	moved      *movedDevices
 	hooked     bool // a hook has run: the poststop hooks must
+	fresh      bool // the groups must not be there before
 }
 
 // Create makes a container and, with Start, runs it. When it fails nothing of
@@ -173,10 +174,12 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	}
 	// Groups that are there already may be somebody else's: Create may refuse
 	// them, and a record would give them to whoever deletes us.
-	if !anyExists(c.cg.Paths()) {
+	if there := anyExists(c.cg.Paths()); !there {
 		if err := c.r.save(c.st); err != nil {
 			return err
 		}
+	} else if c.fresh {
+		return fault.New(fault.Exists, "--manage-cgroups-mode strict: its groups are there already; remove them, or choose another linux.cgroupsPath")
 	}
 	var limits *specs.LinuxResources
 	if c.spec.Linux != nil {

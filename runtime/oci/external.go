@@ -2,6 +2,7 @@ package oci
 
 import (
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -115,6 +116,11 @@ func (f *foreign) restored(bundle string, machine []mount.Point, groups map[stri
 		source := m.Source
 		if !path.IsAbs(source) {
 			source = path.Join(bundle, source)
+		}
+		// CRIU would bind a link itself, and what is mounted there has its real
+		// name in the list. A source that is missing is CRIU's to refuse.
+		if real, err := filepath.EvalSymlinks(source); err == nil {
+			source = real
 		}
 		source = path.Clean(source)
 		add(m.Destination, source)

@@ -2,6 +2,8 @@ package oci
 
 import (
 	"encoding/json"
+	"errors"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -103,6 +105,22 @@ func TestExternalSources(t *testing.T) {
 	}
 }
 
+// A source may be a link, or lie behind one.
+func TestExternalSourceIsLink(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.MkdirAll(dir+"/real/deep", 0o700), os.Symlink("real", dir+"/link")); err != nil {
+		t.Fatal(err)
+	}
+	s := &specs.Spec{Linux: &specs.Linux{}, Mounts: []specs.Mount{{Destination: "/v", Type: "bind", Source: "link"}}}
+	f := foreignOf(s, true)
+	got := f.restored(dir, []mount.Point{{ID: 2, Path: dir + "/real/deep"}}, nil)
+	for _, want := range []string{"mnt[/v]:" + dir + "/real", "mnt[/v/deep]:" + dir + "/real/deep"} {
+		if !slices.Contains(got, want) {
+			t.Errorf("no %s in %q", want, got)
+		}
+	}
+}
+
 func TestUnkeptMounts(t *testing.T) {
 	s := externalSpec()
 	f := foreignOf(s, true)
@@ -197,11 +215,12 @@ func TestRights(t *testing.T) {
 // CRIU's processes would be in the machine's group of caches.
 func TestKeepableRefusesCaches(t *testing.T) {
 	s := externalSpec()
-	if err := keepable(t.TempDir(), s); err != nil {
+	var q ImageRequest
+	if err := q.keepable(t.TempDir(), s); err != nil {
 		t.Fatal(err)
 	}
 	s.Linux.IntelRdt = &specs.LinuxIntelRdt{ClosID: "a"}
-	if err := keepable(t.TempDir(), s); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "linux.intelRdt") {
+	if err := q.keepable(t.TempDir(), s); fault.KindOf(err) != fault.Unsupported || !strings.Contains(err.Error(), "linux.intelRdt") {
 		t.Errorf("%v", err)
 	}
 }

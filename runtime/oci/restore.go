@@ -48,7 +48,7 @@ func (r *Runtime) Restore(ctx context.Context, req RestoreRequest) (_ *Process, 
 	}
 	c := &restoration{in: &req}
 	c.creation = creation{
-		r: r, spec: req.Bundle.Spec, undo: cleanup.New(),
+		r: r, spec: req.Bundle.Spec, undo: cleanup.New(), fresh: req.CgroupMode == "strict",
 		req: &CreateRequest{ID: req.ID, Bundle: req.Bundle, PIDFile: req.PIDFile, Stdio: req.Stdio, Console: req.Console, Start: true},
 	}
 	defer func() {
@@ -77,7 +77,13 @@ func (c *restoration) look(context.Context) error {
 	if _, err := os.Lstat(c.r.dir(c.in.ID)); err == nil {
 		return fault.New(fault.Exists, "container with given ID already exists: %q", c.in.ID)
 	}
-	if err := keepable(c.in.Bundle.Dir, c.spec); err != nil {
+	if q := c.in.LSMProfile; q != "" && !strings.Contains(q, ":") {
+		return fault.New(fault.Invalid, "--lsm-profile %q: give TYPE:NAME, with apparmor or selinux for the type", q)
+	}
+	if err := c.in.checkProfile(); err != nil {
+		return err
+	}
+	if err := c.in.keepable(c.in.Bundle.Dir, c.spec); err != nil {
 		return fault.Op("restore", c.in.ID, err)
 	}
 	if err := criu.Installed(); err != nil {
@@ -145,6 +151,9 @@ func (c *restoration) ask(context.Context) error {
 	}
 	c.job = c.in.job(criu.Restore, "restore.log")
 	j := c.job
+	if c.fresh { // they are ours by now, which CRIU would take for somebody else's
+		j.CgroupMode = "full"
+	}
 	j.Root, j.Config = c.in.Bundle.Root, criuConfig(c.spec.Annotations)
 	j.LSMProfile, j.LSMMount = c.in.LSMProfile, c.in.LSMMount
 	j.EmptyNet = makesNamespace(c.spec, specs.NetworkNamespace)

@@ -86,7 +86,7 @@ func script(root, bin string, jobs []job) string {
 	fmt.Fprintf(&b, "mkdir /scratch/bin && cp '%s'/berth '%[1]s'/berth-oci '%[1]s'/berth-criu /scratch/bin/\n", bin)
 	b.WriteString("export BERTH_TEST_BIN=/scratch/bin; share=$PWD\n")
 	for i, j := range jobs {
-		fmt.Fprintf(&b, "cd '%s/%s'\n'%s/%s.test' -test.v=test2json", root, j.pkg, bin, path.Base(j.pkg))
+		fmt.Fprintf(&b, "cd '%s/%s'\n'%s/%s.test' -test.v=test2json -test.timeout=10m", root, j.pkg, bin, path.Base(j.pkg))
 		if j.run != "" {
 			fmt.Fprintf(&b, " -test.run='%s'", j.run)
 		}

@@ -39,6 +39,8 @@ var v2 = []job{
 			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
 			"TestCheckpointGoesOn", "TestCheckpointLeaveRunning", "TestCheckpointPreDump", "TestCheckpointForeground", "TestCheckpointFiles",
 			"TestCheckpointTerminal", "TestCheckpointUserNamespace", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
+			"TestCheckpointTCP", "TestCheckpointLocks", "TestCheckpointLinkRemap", "TestCheckpointSocketOutside", "TestCheckpointAutoDedup",
+			"TestCheckpointGroupModes", "TestCheckpointStrict", "TestCheckpointProfile", "TestCheckpointStuck",
 		},
 	},
 }
