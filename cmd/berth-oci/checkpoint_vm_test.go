@@ -115,3 +115,34 @@ func TestCheckpointStuck(t *testing.T) {
 	s.oneLine("criu restore: ", "restore", "--detach", "--bundle", s.bundle, s.id)
 	s.gone()
 }
+
+// TestSystemdCheckpoint: a container of systemd's comes back in a scope.
+func TestSystemdCheckpoint(t *testing.T) {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		t.Skip("systemd is not process 1 here")
+	}
+	needsCriu(t)
+	s := newShell(t, "")
+	pids := int64(33)
+	s.edit(func(p *specs.Spec) {
+		p.Process.Args = []string{"sh", "-c", counting}
+		p.Linux.CgroupsPath = "system.slice:berth:" + s.id
+		p.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
+	})
+	s.want(0, "", "--systemd-cgroup", "run", "--detach", "--bundle", s.bundle, s.id)
+	n := s.counts(10)
+	group := "/sys/fs/cgroup/system.slice/berth-" + s.id + ".scope"
+	for range 2 {
+		s.want(0, "", "checkpoint", s.id)
+		s.gone()
+		s.until(func() bool { _, err := os.Stat(group); return err != nil })
+		s.want(0, "", "--systemd-cgroup", "restore", "--detach", "--bundle", s.bundle, s.id)
+		n = s.counts(n)
+		sameLimits(t, s.pid(), map[string]string{"pids.max": "33"})
+		if _, err := os.Stat(group); err != nil {
+			t.Error(err)
+		}
+	}
+	s.want(0, "", "delete", "--force", s.id)
+	s.until(func() bool { _, err := os.Stat(group); return err != nil })
+}

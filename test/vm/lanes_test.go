@@ -49,7 +49,7 @@ var v2 = []job{
 var systemd = []job{
 	{pkg: "runtime/cgroup", run: "TestScope|TestFreeze|TestKillFindsEverybody|TestEnter", must: []string{"TestScopeForReal"}},
 	{pkg: "runtime/cgroup/systemd", must: []string{"TestScope"}},
-	{pkg: "cmd/berth-oci", run: "TestSystemd", must: []string{"TestSystemdCgroup", "TestSystemdReload", "TestSystemdUser"}},
+	{pkg: "cmd/berth-oci", run: "TestSystemd", must: []string{"TestSystemdCgroup", "TestSystemdReload", "TestSystemdUser", "TestSystemdCheckpoint"}},
 }
 
 // v1 is the oldest that we support: Linux 6.1, with every controller in a
