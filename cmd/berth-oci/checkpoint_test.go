@@ -582,7 +582,7 @@ func TestCheckpointKernel(t *testing.T) {
 	}
 	s.want(0, "", "delete", "--force", s.id)
 	s.oneLine("criu does not work on kernel ", "restore", "--image-path", "p", "--work-path", "w", "--bundle", s.bundle, "--detach", "--pid-file", "f",
-		"--tcp-established", "--tcp-close", "--ext-unix-sk", "--shell-job", "--file-locks", "--manage-cgroups-mode", "ignore", "--auto-dedup",
+		"--tcp-established", "--tcp-close", "--ext-unix-sk", "--shell-job", "--file-locks", "--manage-cgroups-mode", "full", "--auto-dedup",
 		"--lazy-pages", "--lsm-profile", "apparmor:x", "--lsm-mount-context", "x", "--no-pivot", "--no-subreaper", s.id)
 	s.gone()
 }
