@@ -24,7 +24,7 @@ type Details struct {
 	Rootfs    []mount.Mount // of the writable tree
 	Dir       string        // the record's directory
 	LogPath   string        // "" with the log driver none
-	Size      int64         // of the writable tree, when asked for
+	Sizes                   // when asked for
 }
 
 // Inspect looks at one container.
@@ -58,8 +58,8 @@ func (c *Containers) Inspect(ctx context.Context, name string) (Details, error) 
 	return d, nil
 }
 
-// Size is the number of bytes that a container has written.
-func (c *Containers) Size(rec *container.Container) int64 { return c.size(rec) }
+// Sizes are those of a container.
+func (c *Containers) Sizes(rec *container.Container) Sizes { return c.sizes(rec) }
 
 // imageOf is the image that a container was made of, nil when there is none
 // any more.

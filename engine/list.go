@@ -25,7 +25,7 @@ type ListRequest struct {
 type Item struct {
 	*container.Container
 	Status container.Status
-	Size   int64 // of the writable tree, with ListRequest.Size
+	Sizes  // with ListRequest.Size
 }
 
 // List returns containers, newest first. Damaged records are left out and
@@ -54,7 +54,7 @@ func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
 			continue
 		}
 		if q.Size {
-			it.Size = c.size(rec)
+			it.Sizes = c.sizes(rec)
 		}
 		if out == nil {
 			out = make([]Item, 0, i+1) // as many as there can be
@@ -87,8 +87,23 @@ func (c *Containers) checkAll(ctx context.Context, recs []*container.Container, 
 	wg.Wait()
 }
 
-// size is best effort: a tree that is being removed has none.
-func (r *rooms) size(rec *container.Container) int64 {
+// Sizes are numbers of bytes.
+type Sizes struct {
+	Written int64 // by the container
+	Root    int64 // that and its image; 0 where nobody knows: host, --rootfs, an image that is gone
+}
+
+// sizes is best effort.
+func (r *rooms) sizes(rec *container.Container) Sizes {
+	s := Sizes{Written: r.written(rec)}
+	if img, err := r.imageOf(rec); err == nil && img != nil && img.Size > 0 {
+		s.Root = img.Size + s.Written
+	}
+	return s
+}
+
+// written is best effort: a tree that is being removed has none.
+func (r *rooms) written(rec *container.Container) int64 {
 	if rec.Snapshot == "" {
 		return 0
 	}

@@ -41,8 +41,9 @@ func startCode(err error, otherwise int) int {
 	if errors.As(err, &c) && c.ExitCode() > 0 {
 		return c.ExitCode()
 	}
-	text := err.Error() // the runtime's words for the payload's own program
-	if !strings.Contains(text, `exec: "`) && !strings.Contains(text, "exec /") {
+	// The runtime's words for the payload's own program, and its directory.
+	text := err.Error()
+	if !strings.Contains(text, `exec: "`) && !strings.Contains(text, "exec /") && !strings.Contains(text, ": go to /") {
 		return otherwise
 	}
 	switch {

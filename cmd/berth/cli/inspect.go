@@ -103,7 +103,7 @@ func (a *app) object(e *engine.Engine, o *inspectFlags, name string) (any, error
 		d, err := e.Containers.Inspect(a.ctx, name)
 		if err == nil {
 			if o.size {
-				d.Size = e.Containers.Size(d.Container)
+				d.Sizes = e.Containers.Sizes(d.Container)
 			}
 			return shape.Container(d, o.size), nil
 		}

@@ -2,7 +2,9 @@ package cli
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -104,6 +106,9 @@ func (a *app) save(output string, names []string) error {
 }
 
 func writeFile(path string, fill func(io.Writer) error) error {
+	if _, err := os.Stat(dirOf(path)); errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("invalid output path: directory %q does not exist", dirOf(path))
+	}
 	f, err := os.CreateTemp(dirOf(path), ".berth-save-")
 	if err != nil {
 		return err

@@ -122,7 +122,10 @@ func rowOf(it engine.Item, full, size bool, now time.Time) psRow {
 		r.ID = format.ShortID(r.ID)
 	}
 	if size {
-		r.Size = format.Size(it.Size)
+		r.Size = format.Size(it.Written)
+		if it.Root > 0 {
+			r.Size += " (virtual " + format.Size(it.Root) + ")"
+		}
 	}
 	var labels, mounts []string
 	for k, v := range it.Request.Labels {

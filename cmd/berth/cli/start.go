@@ -42,11 +42,16 @@ func (a *app) start(names []string) error {
 	if err != nil {
 		return err
 	}
+	var failed []string
 	err = a.each(names, true, func(name string) error {
-		return notFound(e.Containers.Start(a.ctx, name), "container", name)
+		err := notFound(e.Containers.Start(a.ctx, name), "container", name)
+		if err != nil {
+			failed = append(failed, name)
+		}
+		return err
 	})
-	if err != nil {
-		fmt.Fprintln(a.Err, "berth: failed to start containers:", a.safe(joined(names)))
+	if len(failed) > 0 {
+		fmt.Fprintln(a.Err, "berth: failed to start containers:", a.safe(joined(failed)))
 	}
 	return err
 }

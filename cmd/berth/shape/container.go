@@ -32,6 +32,7 @@ type ContainerView struct {
 	HostConfig      HostConfigView
 	GraphDriver     GraphView
 	SizeRw          *int64 `json:",omitempty"`
+	SizeRootFs      *int64 `json:",omitempty"`
 	Mounts          []MountView
 	Config          ConfigView
 	NetworkSettings NetworkView
@@ -81,7 +82,8 @@ type EndpointView struct {
 	Aliases    []string
 }
 
-// Container shapes what is known of a container; withSize adds SizeRw.
+// Container shapes what is known of a container; withSize adds SizeRw and
+// SizeRootFs.
 func Container(d engine.Details, withSize bool) ContainerView {
 	c := d.Container
 	v := ContainerView{
@@ -101,7 +103,7 @@ func Container(d engine.Details, withSize bool) ContainerView {
 		}
 	}
 	if withSize {
-		v.SizeRw = &d.Size
+		v.SizeRw, v.SizeRootFs = &d.Written, &d.Root
 	}
 	return v
 }
