@@ -108,7 +108,7 @@ func write(path string, data []byte, perm fs.FileMode, durable bool) (err error)
 		err = cerr
 	}
 	if err != nil {
-		return &fs.PathError{Op: "write", Path: tmp, Err: err}
+		return &fs.PathError{Op: "write", Path: path, Err: err}
 	}
 	if err = syscall.Rename(tmp, path); err != nil {
 		return &os.LinkError{Op: "rename", Old: tmp, New: path, Err: err}
@@ -147,7 +147,7 @@ func createTemp(path string, perm fs.FileMode) (fd int, tmp string, err error) {
 		}
 	}
 	if err != nil {
-		return -1, "", &fs.PathError{Op: "create", Path: tmp, Err: err}
+		return -1, "", &fs.PathError{Op: "create", Path: path, Err: err}
 	}
 	return fd, tmp, nil
 }

@@ -376,3 +376,11 @@ func FuzzReadJSON(f *testing.F) {
 		}
 	})
 }
+
+// Errors speak of the file that was wanted, not of the one beside it.
+func TestWriteNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "file")
+	if err := Write(path, nil, 0o600); err == nil || err.Error() != "create "+path+": no such file or directory" {
+		t.Errorf("%v", err)
+	}
+}

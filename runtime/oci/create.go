@@ -3,6 +3,7 @@ package oci
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -123,6 +124,11 @@ func (r *Runtime) run(ctx context.Context, steps []step) error {
 func (c *creation) end(err error) error {
 	if err == nil {
 		return nil
+	}
+	if c.groupsMade != nil && c.groupsMade() == nil {
+		if n, oerr := c.cg.OOMKills(); oerr == nil && n > 0 {
+			err = fmt.Errorf("%w: out of memory: linux.resources.memory.limit is too small", err)
+		}
 	}
 	if uerr := c.undo.Run(); uerr != nil {
 		err = errors.Join(err, uerr)

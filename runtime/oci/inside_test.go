@@ -62,6 +62,14 @@ func TestMemoryLimit(t *testing.T) {
 	}
 }
 
+// A limit that the set-up does not fit in is named.
+func TestMemoryTooSmall(t *testing.T) {
+	p := newPod(t, "true")
+	p.spec.Linux.Resources.Memory = &specs.LinuxMemory{Limit: ptr(int64(4096))}
+	_, _, err := p.run()
+	wantError(t, err, "linux.resources.memory.limit is too small")
+}
+
 func TestPidsLimit(t *testing.T) {
 	p := newPod(t, "i=0; while [ $i -lt 20 ]; do sleep 1000 & i=$((i+1)); done; echo all")
 	p.spec.Linux.Resources.Pids = &specs.LinuxPids{Limit: ptr(int64(5))}
@@ -199,9 +207,11 @@ func TestJoinErrors(t *testing.T) {
 	p.spec.Linux.Namespaces[1].Path = "/proc/self/ns/no-such"
 	_, _, err := p.run()
 	wantError(t, err, "/proc/self/ns/no-such", "no such file")
-	p.spec.Linux.Namespaces[1].Path = "/proc/self/ns/ipc" // it should be net
-	_, _, err = p.run()
-	wantError(t, err, "join net", "/proc/self/ns/ipc")
+	for _, path := range []string{"/proc/self/ns/ipc", "/dev/null"} {
+		p.spec.Linux.Namespaces[1].Path = path
+		_, _, err = p.run()
+		wantError(t, err, "linux.namespaces[1].path: "+path+" is no network namespace")
+	}
 }
 
 // Between create and start the container holds no descriptor of the machine.

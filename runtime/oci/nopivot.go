@@ -97,6 +97,8 @@ func ourNamespaces(l *specs.Linux) (ours uint64, err error) {
 		switch {
 		case err != nil:
 			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %w", i, err)
+		case !isNamespace(n.Path, flag):
+			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is no %s namespace", i, n.Path, n.Type)
 		case same && n.Type == specs.MountNamespace:
 			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
 		case same:
@@ -104,6 +106,17 @@ func ourNamespaces(l *specs.Linux) (ours uint64, err error) {
 		}
 	}
 	return ours, nil
+}
+
+// isNamespace: see ioctl_ns(2). What cannot be looked at is for setns to refuse.
+func isNamespace(path string, flag uint64) bool {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return true
+	}
+	defer unix.Close(fd)
+	kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE)
+	return err == nil && uint64(kind) == flag
 }
 
 func sameFile(a, b string) (bool, error) {

@@ -261,7 +261,30 @@ func (c *compiler) checkMappings() error {
 	case !c.inUserns() && len(l.UIDMappings)+len(l.GIDMappings) > 0:
 		return fault.New(fault.Invalid, "linux.uidMappings, linux.gidMappings: there is no user namespace in linux.namespaces that they could be for")
 	}
+	if c.plan.Clone.IDMaps {
+		return checkUser(&c.spec.Process.User, l)
+	}
 	return nil
+}
+
+// checkUser wants the payload's ids in the maps.
+func checkUser(u *specs.User, l *specs.Linux) error {
+	if !mapped(u.UID, l.UIDMappings) {
+		return fault.New(fault.Invalid, "process.user.uid: %d is not in linux.uidMappings", u.UID)
+	}
+	if !mapped(u.GID, l.GIDMappings) {
+		return fault.New(fault.Invalid, "process.user.gid: %d is not in linux.gidMappings", u.GID)
+	}
+	for i, g := range u.AdditionalGids {
+		if !mapped(g, l.GIDMappings) {
+			return fault.New(fault.Invalid, "process.user.additionalGids[%d]: %d is not in linux.gidMappings", i, g)
+		}
+	}
+	return nil
+}
+
+func mapped(id uint32, maps []specs.LinuxIDMapping) bool {
+	return slices.ContainsFunc(maps, func(m specs.LinuxIDMapping) bool { return id >= m.ContainerID && id-m.ContainerID < m.Size })
 }
 
 // Holder plans a process that only has a user namespace: its parent writes the

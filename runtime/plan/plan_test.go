@@ -67,6 +67,9 @@ func TestCompileRefuses(t *testing.T) {
 		{"user namespace without a map", func(s *specs.Spec) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		}, "linux.uidMappings"},
+		{"user without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.UID = 10 }, "process.user.uid: 10 is not in linux.uidMappings"},
+		{"group without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.GID = 11 }, "process.user.gid: 11"},
+		{"groups without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.AdditionalGids = []uint32{9, 12} }, "process.user.additionalGids[1]: 12"},
 		{"personality", func(s *specs.Spec) { s.Linux.Personality = &specs.LinuxPersonality{Domain: "SOLARIS"} }, "linux.personality.domain"},
 		{"personality flag", func(s *specs.Spec) {
 			s.Linux.Personality = &specs.LinuxPersonality{Domain: "LINUX", Flags: []specs.LinuxPersonalityFlag{"X"}}
@@ -201,6 +204,12 @@ func TestParseList(t *testing.T) {
 
 func mapOf(container, host, size uint32) []specs.LinuxIDMapping {
 	return []specs.LinuxIDMapping{{ContainerID: container, HostID: host, Size: size}}
+}
+
+// inUserns has ids 0 to 9.
+func inUserns(s *specs.Spec) {
+	s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
+	s.Linux.UIDMappings, s.Linux.GIDMappings = mapOf(0, 1000, 10), mapOf(0, 1000, 10)
 }
 
 // A broken planner must not get past Verify.
