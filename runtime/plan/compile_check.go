@@ -50,6 +50,11 @@ func (c *compiler) checkSpec() error {
 func (c *compiler) noProcess() bool { return len(c.spec.Process.Args) == 0 && c.facts.AwaitStart }
 
 func checkProcess(p *specs.Process) error {
+	for i, e := range p.Env {
+		if strings.IndexByte(e, '=') < 1 {
+			return fault.New(fault.Invalid, "process.env[%d]: %q is not NAME=VALUE", i, e)
+		}
+	}
 	switch {
 	case len(p.Args) == 0 || p.Args[0] == "":
 		return fault.New(fault.Invalid, "process.args: must name a program")

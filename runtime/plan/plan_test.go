@@ -67,6 +67,8 @@ func TestCompileRefuses(t *testing.T) {
 		{"user namespace without a map", func(s *specs.Spec) {
 			s.Linux.Namespaces = append(s.Linux.Namespaces, specs.LinuxNamespace{Type: specs.UserNamespace})
 		}, "linux.uidMappings"},
+		{"variable without a value", func(s *specs.Spec) { s.Process.Env = []string{"A=", "B"} }, `process.env[1]: "B" is not NAME=VALUE`},
+		{"variable without a name", func(s *specs.Spec) { s.Process.Env = []string{"=x"} }, `process.env[0]: "=x" is not`},
 		{"user without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.UID = 10 }, "process.user.uid: 10 is not in linux.uidMappings"},
 		{"group without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.GID = 11 }, "process.user.gid: 11"},
 		{"groups without a map", func(s *specs.Spec) { inUserns(s); s.Process.User.AdditionalGids = []uint32{9, 12} }, "process.user.additionalGids[1]: 12"},
