@@ -126,7 +126,8 @@ func (g *group) limit(w work, dirs []*dir) error {
 func mighty() bool { return unix.Geteuid() == 0 && !kernel.Mapped() }
 
 // makeLeaf makes the container's directory in one tree. made is false if it
-// was there.
+// was there. A neighbour may remove what is above it, when that is empty, at
+// any moment before.
 func (g *group) makeLeaf(t *tree, d *dir, undo *cleanup.Stack) (made bool, err error) {
 	for range tries {
 		made, err = g.mkdir(t, d, undo)
@@ -134,7 +135,7 @@ func (g *group) makeLeaf(t *tree, d *dir, undo *cleanup.Stack) (made bool, err e
 			return made, err
 		}
 		err = g.makeParent(t, filepath.Dir(t.path), undo)
-		if err != nil && !errors.Is(err, unix.ENOENT) {
+		if err != nil && !gone(err) {
 			return false, err
 		}
 	}

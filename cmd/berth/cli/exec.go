@@ -2,6 +2,7 @@ package cli
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -75,7 +76,7 @@ func (a *app) exec(o *execFlags, name string, words []string) error {
 }
 
 // execEnd gives an exec that did not run its exit code: 126 and 127 for the
-// program, 1 for everything else.
+// program and its directory, 1 for everything else.
 func execEnd(err error, name string) error {
 	switch {
 	case err == nil:
@@ -87,6 +88,9 @@ func execEnd(err error, name string) error {
 	}
 	if code := startCode(err, 0); code != 0 {
 		return exit{code, err}
+	}
+	if strings.Contains(err.Error(), ": go to /") { // the runtime's words for its directory
+		return exit{causeCode(err, 1), err}
 	}
 	return exit{1, notFound(err, "container", name)}
 }

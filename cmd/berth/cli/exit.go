@@ -41,11 +41,15 @@ func startCode(err error, otherwise int) int {
 	if errors.As(err, &c) && c.ExitCode() > 0 {
 		return c.ExitCode()
 	}
-	// The runtime's words for the payload's own program, and its directory.
-	text := err.Error()
-	if !strings.Contains(text, `exec: "`) && !strings.Contains(text, "exec /") && !strings.Contains(text, ": go to /") {
+	text := err.Error() // the runtime's words for the payload's own program
+	if !strings.Contains(text, `exec: "`) && !strings.Contains(text, "exec /") {
 		return otherwise
 	}
+	return causeCode(err, otherwise)
+}
+
+// causeCode is how docker tells what cannot be found from what cannot be used.
+func causeCode(err error, otherwise int) int {
 	switch {
 	case errors.Is(err, syscall.ENOENT), errors.Is(err, syscall.ENOTDIR):
 		return codeMissing
