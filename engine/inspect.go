@@ -58,9 +58,6 @@ func (c *Containers) Inspect(ctx context.Context, name string) (Details, error) 
 	return d, nil
 }
 
-// Sizes are those of a container.
-func (c *Containers) Sizes(rec *container.Container) Sizes { return c.sizes(rec) }
-
 // imageOf is the image that a container was made of, nil when there is none
 // any more.
 func (r *rooms) imageOf(rec *container.Container) (*image.Image, error) {

@@ -54,7 +54,7 @@ func (c *Containers) List(ctx context.Context, q ListRequest) ([]Item, error) {
 			continue
 		}
 		if q.Size {
-			it.Sizes = c.sizes(rec)
+			it.Sizes = c.Sizes(rec)
 		}
 		if out == nil {
 			out = make([]Item, 0, i+1) // as many as there can be
@@ -93,10 +93,10 @@ type Sizes struct {
 	Root    int64 // that and its image; 0 where nobody knows: host, --rootfs, an image that is gone
 }
 
-// sizes is best effort.
-func (r *rooms) sizes(rec *container.Container) Sizes {
-	s := Sizes{Written: r.written(rec)}
-	if img, err := r.imageOf(rec); err == nil && img != nil && img.Size > 0 {
+// Sizes are those of a container, as far as they can be had.
+func (c *Containers) Sizes(rec *container.Container) Sizes {
+	s := Sizes{Written: c.written(rec)}
+	if img, err := c.imageOf(rec); err == nil && img != nil && img.Size > 0 {
 		s.Root = img.Size + s.Written
 	}
 	return s

@@ -61,9 +61,9 @@ func (s *shell) goesOn(says string, more ...string) {
 	s.t.Helper()
 	s.oneLine(says, "checkpoint", s.id)
 	n := s.counts(s.counts(0)) // the failure has left it alone
-	s.want(0, "", append(append([]string{"checkpoint"}, more...), s.id)...)
+	s.want(0, "", slices.Concat([]string{"checkpoint"}, more, []string{s.id})...)
 	s.gone()
-	s.want(0, "", append(append([]string{"restore", "--detach", "--bundle", s.bundle}, more...), s.id)...)
+	s.want(0, "", slices.Concat([]string{"restore", "--detach", "--bundle", s.bundle}, more, []string{s.id})...)
 	s.counts(n)
 }
 
@@ -129,7 +129,7 @@ socket(my $s, PF_UNIX, SOCK_DGRAM, 0) or die; connect($s, pack_sockaddr_un("`+di
 count(sub { send($s, "line $_[0]", MSG_DONTWAIT) });
 `, func(p *specs.Spec) {
 		p.Mounts = append(p.Mounts, specs.Mount{Destination: dir, Type: "bind", Source: dir, Options: []string{"rbind"}})
-		p.Linux.Namespaces = slices.DeleteFunc(p.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.NetworkNamespace })
+		without(p, specs.NetworkNamespace)
 	})
 	s.goesOn("--ext-unix-sk", "--ext-unix-sk")
 	buf := make([]byte, 100)
@@ -196,7 +196,7 @@ func TestCheckpointGroupModes(t *testing.T) {
 	s.want(0, "", "delete", "--force", s.id)
 	n = s.runCounting(func(p *specs.Spec) {
 		p.Linux.Resources.Pids = &specs.LinuxPids{Limit: &pids}
-		p.Linux.Namespaces = slices.DeleteFunc(p.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+		without(p, specs.CgroupNamespace)
 	})
 	s.want(0, "", "checkpoint", "--manage-cgroups-mode", "ignore", s.id)
 	s.want(0, "", "restore", "--detach", "--bundle", s.bundle, "--manage-cgroups-mode", "ignore", s.id)

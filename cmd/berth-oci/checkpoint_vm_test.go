@@ -80,12 +80,12 @@ func TestCheckpointProfile(t *testing.T) {
 	loadProfile(t, "berth-other")
 	s := newShell(t, "")
 	restore := []string{"restore", "--detach", "--bundle", s.bundle, "--lsm-profile", "apparmor:berth-other", s.id}
-	n := s.runCounting(nil)
+	s.runCounting(nil)
 	s.want(0, "", "checkpoint", s.id)
 	s.oneLine(`is confined by \"unconfined\"`, restore...)
 	s.gone()
 
-	n = s.runCounting(func(p *specs.Spec) { p.Process.ApparmorProfile = "berth-test" })
+	n := s.runCounting(func(p *specs.Spec) { p.Process.ApparmorProfile = "berth-test" })
 	s.want(0, "", "checkpoint", s.id)
 	s.want(0, "", restore...)
 	label, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", s.pid()))
@@ -118,9 +118,7 @@ func TestCheckpointStuck(t *testing.T) {
 
 // TestSystemdCheckpoint: a container of systemd's comes back in a scope.
 func TestSystemdCheckpoint(t *testing.T) {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		t.Skip("systemd is not process 1 here")
-	}
+	needsSystemd(t)
 	needsCriu(t)
 	s := newShell(t, "")
 	pids := int64(33)

@@ -104,7 +104,7 @@ func TestExecIsInEveryGroup(t *testing.T) {
 	s := newShell(t, "")
 	s.edit(func(spec *specs.Spec) {
 		spec.Process.Args = []string{"sleep", "1000"}
-		spec.Linux.Namespaces = slices.DeleteFunc(spec.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == specs.CgroupNamespace })
+		without(spec, specs.CgroupNamespace)
 		//lint:ignore SA1019 what is obsolete is told
 		spec.Linux.Resources.Memory = &specs.LinuxMemory{Kernel: ref(int64(1 << 20))}
 	})

@@ -86,6 +86,11 @@ func (s *shell) edit(change func(*specs.Spec)) {
 	}
 }
 
+// without takes namespaces of a kind away.
+func without(p *specs.Spec, kind specs.LinuxNamespaceType) {
+	p.Linux.Namespaces = slices.DeleteFunc(p.Linux.Namespaces, func(n specs.LinuxNamespace) bool { return n.Type == kind })
+}
+
 // run gives what the command prints and its status.
 func (s *shell) run(args ...string) (stdout, stderr string, code int) {
 	s.t.Helper()

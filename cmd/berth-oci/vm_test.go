@@ -84,13 +84,19 @@ func TestAppArmorConfines(t *testing.T) {
 	s.want(0, "berth-test (enforce)\nstatus 1\n", "exec", s.id, "sh", "-c", script)
 }
 
+// needsSystemd: a lane of test/vm has it.
+func needsSystemd(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		t.Skip("systemd is not process 1 here")
+	}
+}
+
 // TestSystemdReload: when systemd reads its units anew it writes what it knows
 // of them to the kernel, device filter and all. What it does not know is lost,
 // so it has to know what the container's limits are.
 func TestSystemdReload(t *testing.T) {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		t.Skip("systemd is not process 1 here")
-	}
+	needsSystemd(t)
 	s := newShell(t, "")
 	s.edit(func(p *specs.Spec) {
 		p.Process.Args = []string{"sleep", "1000"}
@@ -138,9 +144,7 @@ func TestSystemdReload(t *testing.T) {
 // that user as root of a user namespace, as engines without root are: from a
 // unit of that manager, and from outside of all of them.
 func TestSystemdUser(t *testing.T) {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		t.Skip("systemd is not process 1 here")
-	}
+	needsSystemd(t)
 	const uid = 4242
 	command := func(name string, args ...string) {
 		t.Helper()

@@ -123,20 +123,29 @@ func (c *restoration) unlike(pid int) (string, error) {
 	if missing := wantedNamespaces(c.spec) &^ apart; missing != 0 {
 		return "is in the machine's " + plan.NamespaceWords(missing) + " namespace", nil
 	}
+	return c.mislabelled(pid)
+}
+
+// mislabelled says by what a process is confined when that is not what it should
+// be. What --lsm-profile asks for must be there, whatever config.json says.
+func (c *restoration) mislabelled(pid int) (string, error) {
+	p := c.spec.Process
+	_, other, asked := strings.Cut(c.in.LSMProfile, ":")
+	if !asked && (p == nil || p.ApparmorProfile+p.SelinuxLabel == "") {
+		return "", nil
+	}
 	label, err := os.ReadFile(fmt.Sprintf("/proc/%d/attr/current", pid))
 	if err != nil {
 		return "", nil //nolint:nilerr // no such module here, so no container has a label
 	}
 	name, _, _ := strings.Cut(strings.TrimRight(string(label), "\x00\n"), " (")
-	p := c.spec.Process
-	switch _, wanted, ok := strings.Cut(c.in.LSMProfile, ":"); {
-	case ok && name != wanted:
+	switch {
+	case asked && name != other:
 		return "", fault.New(fault.Denied, "restore %s: --lsm-profile %s: process %d is confined by %q; CRIU gives another profile only to what had one", c.in.ID, c.in.LSMProfile, pid, name)
-	case ok || name == "" || p == nil || p.ApparmorProfile+p.SelinuxLabel == "":
-	case name != p.ApparmorProfile && name != p.SelinuxLabel:
-		return "is confined by " + strconv.Quote(name), nil
+	case asked || name == "" || name == p.ApparmorProfile || name == p.SelinuxLabel:
+		return "", nil
 	}
-	return "", nil
+	return "is confined by " + strconv.Quote(name), nil
 }
 
 // checkProfile refuses an AppArmor profile that the machine does not have: CRIU
@@ -146,13 +155,19 @@ func (q *RestoreRequest) checkProfile() error {
 	if p := q.Bundle.Spec.Process; p != nil {
 		name = p.ApparmorProfile
 	}
-	if module, other, ok := strings.Cut(q.LSMProfile, ":"); ok {
-		if name = ""; module == "apparmor" {
-			name = other
-		}
+	switch module, other, ok := strings.Cut(q.LSMProfile, ":"); {
+	case ok && module == "apparmor":
+		name = other
+	case ok:
+		name = ""
+	case q.LSMProfile != "":
+		return fault.New(fault.Invalid, "--lsm-profile %q: give TYPE:NAME, with apparmor or selinux for the type", q.LSMProfile)
+	}
+	if name == "" || name == "unconfined" {
+		return nil
 	}
 	loaded, err := os.ReadFile("/sys/kernel/security/apparmor/profiles") // NAME (MODE), a line each
-	if err != nil || name == "" || name == "unconfined" || strings.Contains("\n"+string(loaded), "\n"+name+" (") {
+	if err != nil || strings.Contains("\n"+string(loaded), "\n"+name+" (") {
 		return nil //nolint:nilerr // nobody can tell
 	}
 	return fault.New(fault.NotFound, "restore %s: apparmor profile %q is not loaded; load it with apparmor_parser", q.ID, name)

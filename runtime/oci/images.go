@@ -12,6 +12,7 @@ import (
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/criu"
+	"github.com/berth-engine/berth/runtime/plan"
 )
 
 // ImageRequest is what a checkpoint and a restore have in common.
@@ -73,10 +74,8 @@ func letSearch(dir string, s *specs.Spec) error {
 	if !makesNamespace(s, specs.UserNamespace) {
 		return nil
 	}
-	for _, m := range s.Linux.GIDMappings {
-		if m.ContainerID == 0 && m.Size > 0 {
-			return errors.Join(os.Chown(dir, -1, int(m.HostID)), os.Chmod(dir, 0o710))
-		}
+	if gid, ok := plan.HostID(s.Linux.GIDMappings, 0); ok {
+		return errors.Join(os.Chown(dir, -1, int(gid)), os.Chmod(dir, 0o710))
 	}
 	return nil
 }

@@ -97,12 +97,12 @@ func ourNamespaces(l *specs.Linux) (ours uint64, err error) {
 		switch {
 		case err != nil:
 			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %w", i, err)
-		case !isNamespace(n.Path, flag):
-			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is no %s namespace", i, n.Path, n.Type)
 		case same && n.Type == specs.MountNamespace:
 			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is the runtime's own mount namespace; to be in that, leave it out", i, n.Path)
 		case same:
 			ours |= flag
+		case !isNamespace(n.Path, flag):
+			return 0, fault.New(fault.Invalid, "linux.namespaces[%d].path: %s is no %s namespace", i, n.Path, n.Type)
 		}
 	}
 	return ours, nil

@@ -77,9 +77,6 @@ func (c *restoration) look(context.Context) error {
 	if _, err := os.Lstat(c.r.dir(c.in.ID)); err == nil {
 		return fault.New(fault.Exists, "container with given ID already exists: %q", c.in.ID)
 	}
-	if q := c.in.LSMProfile; q != "" && !strings.Contains(q, ":") {
-		return fault.New(fault.Invalid, "--lsm-profile %q: give TYPE:NAME, with apparmor or selinux for the type", q)
-	}
 	if err := c.in.checkProfile(); err != nil {
 		return err
 	}

@@ -6,6 +6,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/runtime/plan"
 )
 
 // giveStdio makes the payload's user the owner of its standard streams, so that
@@ -50,10 +52,5 @@ func hostUID(s *specs.Spec, uid uint32) (uint32, bool) {
 	if !hasNamespace(s, specs.UserNamespace) {
 		return uid, true
 	}
-	for _, m := range s.Linux.UIDMappings {
-		if uid >= m.ContainerID && uid-m.ContainerID < m.Size {
-			return m.HostID + uid - m.ContainerID, true
-		}
-	}
-	return 0, false
+	return plan.HostID(s.Linux.UIDMappings, uid)
 }

@@ -269,22 +269,29 @@ func (c *compiler) checkMappings() error {
 
 // checkUser wants the payload's ids in the maps.
 func checkUser(u *specs.User, l *specs.Linux) error {
-	if !mapped(u.UID, l.UIDMappings) {
+	if _, ok := HostID(l.UIDMappings, u.UID); !ok {
 		return fault.New(fault.Invalid, "process.user.uid: %d is not in linux.uidMappings", u.UID)
 	}
-	if !mapped(u.GID, l.GIDMappings) {
+	if _, ok := HostID(l.GIDMappings, u.GID); !ok {
 		return fault.New(fault.Invalid, "process.user.gid: %d is not in linux.gidMappings", u.GID)
 	}
 	for i, g := range u.AdditionalGids {
-		if !mapped(g, l.GIDMappings) {
+		if _, ok := HostID(l.GIDMappings, g); !ok {
 			return fault.New(fault.Invalid, "process.user.additionalGids[%d]: %d is not in linux.gidMappings", i, g)
 		}
 	}
 	return nil
 }
 
-func mapped(id uint32, maps []specs.LinuxIDMapping) bool {
-	return slices.ContainsFunc(maps, func(m specs.LinuxIDMapping) bool { return id >= m.ContainerID && id-m.ContainerID < m.Size })
+// HostID is the machine's number of a container's user or group; false where
+// the map has none.
+func HostID(maps []specs.LinuxIDMapping, id uint32) (uint32, bool) {
+	for _, m := range maps {
+		if id >= m.ContainerID && id-m.ContainerID < m.Size {
+			return m.HostID + id - m.ContainerID, true
+		}
+	}
+	return 0, false
 }
 
 // Holder plans a process that only has a user namespace: its parent writes the

@@ -106,10 +106,10 @@ func (a *app) save(output string, names []string) error {
 }
 
 func writeFile(path string, fill func(io.Writer) error) error {
-	if _, err := os.Stat(dirOf(path)); errors.Is(err, fs.ErrNotExist) {
+	f, err := os.CreateTemp(dirOf(path), ".berth-save-")
+	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("invalid output path: directory %q does not exist", dirOf(path))
 	}
-	f, err := os.CreateTemp(dirOf(path), ".berth-save-")
 	if err != nil {
 		return err
 	}
