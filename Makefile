@@ -12,6 +12,8 @@ BENCHFLAGS ?=
 
 export CGO_ENABLED := 0
 
+PROGRAMS := berth berth-oci berth-registry berth-criu
+
 LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
 TOOL    := $(GO) tool -modfile=tools/go.mod
 
@@ -22,7 +24,8 @@ help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 build: ## static binaries bin/berth, bin/berth-oci, bin/berth-registry and bin/berth-criu
-	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/ ./cmd/berth ./cmd/berth-oci ./cmd/berth-registry ./cmd/berth-criu
+	@$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o bin/linked/ $(PROGRAMS:%=./cmd/%)
+	@for p in $(PROGRAMS); do [ bin/$$p -nt bin/linked/$$p ] || test/place.sh bin/linked/$$p bin/$$p; done
 
 run: build ## run a container on the machine's own root file system and show what it sees
 	@test/look.sh bin/berth

@@ -10,7 +10,9 @@ install -d "$bin" "$man" \
 	"$prefix/share/bash-completion/completions" \
 	"$prefix/share/zsh/site-functions" \
 	"$prefix/share/fish/vendor_completions.d"
-install -m 755 bin/berth bin/berth-oci bin/berth-registry bin/berth-criu "$bin/"
+for program in berth berth-oci berth-registry berth-criu; do
+	test/place.sh "bin/$program" "$bin/$program"
+done
 
 bin/berth completion bash >"$prefix/share/bash-completion/completions/berth"
 bin/berth completion zsh >"$prefix/share/zsh/site-functions/_berth"

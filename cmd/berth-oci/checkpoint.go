@@ -2,10 +2,10 @@ package main
 
 import (
 	"context"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
@@ -17,7 +17,7 @@ import (
 // imageFlags are the flags that checkpoint and restore share.
 type imageFlags struct {
 	oci.ImageRequest
-	emptyNs []string
+	emptyNs list
 }
 
 func declareImage(a *app, m *imageFlags) {
@@ -25,7 +25,7 @@ func declareImage(a *app, m *imageFlags) {
 	f.StringVar(&m.Images, "image-path", "", "directory of the image files (./checkpoint)")
 	f.StringVar(&m.Work, "work-path", "", "directory of CRIU's log and working files (that of the image files)")
 	f.StringVar(&m.CgroupMode, "manage-cgroups-mode", "", "soft (default), full, strict or ignore")
-	f.StringSliceVar(&m.emptyNs, "empty-ns", nil, "namespaces to create and not to fill: network, which never is")
+	f.Var(&m.emptyNs, "empty-ns", "namespaces to create and not to fill: network, which never is")
 	f.BoolVar(&m.TCPEstablished, "tcp-established", false, "allow open TCP connections")
 	f.BoolVar(&m.ExtUnixSk, "ext-unix-sk", false, "allow sockets to processes outside")
 	f.BoolVar(&m.ShellJob, "shell-job", false, "allow a terminal and session of the caller")
@@ -36,7 +36,7 @@ func declareImage(a *app, m *imageFlags) {
 
 // request checks the flags. Paths are the caller's, not the bundle's.
 func (m *imageFlags) request(id string) (q oci.ImageRequest, err error) {
-	for _, ns := range m.emptyNs {
+	for ns := range strings.FieldsFuncSeq(m.emptyNs.String(), func(c rune) bool { return c == ',' }) {
 		if ns != string(specs.NetworkNamespace) {
 			return q, fault.New(fault.Invalid, "--empty-ns: namespace %q is not supported", ns)
 		}
@@ -85,14 +85,28 @@ func pageServer(s string) (address string, port int, err error) {
 	if s == "" {
 		return "", 0, nil
 	}
-	address, text, err := net.SplitHostPort(s)
-	if err == nil {
+	address, text, ok := cutPort(s)
+	if ok {
 		port, err = strconv.Atoi(text)
 	}
-	if err != nil || address == "" || port < 1 || port > 65535 {
+	if !ok || err != nil || address == "" || port < 1 || port > 65535 {
 		return "", 0, fault.New(fault.Invalid, "--page-server %q: give ADDRESS:PORT", s)
 	}
 	return address, port, nil
+}
+
+// cutPort is net.SplitHostPort; package net would cost every start its own.
+func cutPort(s string) (host, port string, ok bool) {
+	colon := strings.LastIndexByte(s, ':')
+	if colon < 0 {
+		return "", "", false
+	}
+	host, port = s[:colon], s[colon+1:]
+	if inner, bracketed := strings.CutPrefix(host, "["); bracketed {
+		host, ok = strings.CutSuffix(inner, "]")
+		return host, port, ok
+	}
+	return host, port, !strings.Contains(host, ":")
 }
 
 // statusFile is a descriptor that we were started with, and that can be
@@ -117,7 +131,7 @@ func cmdRestore(a *app) func() (int, error) {
 	declareImage(a, &m)
 	declareMake(a, &mk)
 	f := a.flags
-	f.BoolVarP(&mk.detach, "detach", "d", false, "return when the container runs")
+	f.BoolVarP(&mk.detach, "detach", "d", "return when the container runs")
 	f.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
 	f.BoolVar(&m.TCPClose, "tcp-close", false, "restore TCP connections as closed ones")
 	f.StringVar(&req.LSMProfile, "lsm-profile", "", "TYPE:NAME of a profile in the place of that of the image")

@@ -16,8 +16,8 @@ import (
 type execFlags struct {
 	makeFlags
 	process, cwd, user, apparmor, label string
-	env, caps, cgroups                  []string
-	groups                              []uint
+	env, caps, cgroups                  list
+	groups                              numbers
 	tty, nnp, ignorePaused              bool
 }
 
@@ -43,14 +43,17 @@ func cmdExec(a *app) func() (int, error) {
 	f.StringVarP(&e.user, "user", "u", "", "UID[:GID]")
 	f.StringVar(&e.apparmor, "apparmor", "", "AppArmor profile")
 	f.StringVar(&e.label, "process-label", "", "SELinux label")
-	f.StringArrayVarP(&e.env, "env", "e", nil, "further variables")
-	f.StringArrayVarP(&e.caps, "cap", "c", nil, "further capabilities")
-	f.UintSliceVarP(&e.groups, "additional-gids", "g", nil, "further groups")
-	f.StringArrayVar(&e.cgroups, "cgroup", nil, "[CONTROLLER[,CONTROLLER]:]PATH of a group below the container's")
-	f.BoolVarP(&e.tty, "tty", "t", false, "with a terminal")
+	f.Var(&e.env, "env", "further variables")
+	f.short("e", "env")
+	f.Var(&e.caps, "cap", "further capabilities")
+	f.short("c", "cap")
+	f.Var(&e.groups, "additional-gids", "further groups")
+	f.short("g", "additional-gids")
+	f.Var(&e.cgroups, "cgroup", "[CONTROLLER[,CONTROLLER]:]PATH of a group below the container's")
+	f.BoolVarP(&e.tty, "tty", "t", "with a terminal")
 	f.BoolVar(&e.nnp, "no-new-privs", false, "setuid programs gain nothing")
 	f.BoolVar(&e.ignorePaused, "ignore-paused", false, "wait for a paused container")
-	f.BoolVarP(&e.detach, "detach", "d", false, "return when the process runs")
+	f.BoolVarP(&e.detach, "detach", "d", "return when the process runs")
 	return func() (int, error) {
 		code, err := a.exec(&e)
 		if err != nil && code == 0 {

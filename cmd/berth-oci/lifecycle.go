@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,7 +118,7 @@ func cmdStart(a *app) func() (int, error) {
 func cmdRun(a *app) func() (int, error) {
 	var m makeFlags
 	declareMake(a, &m)
-	a.flags.BoolVarP(&m.detach, "detach", "d", false, "return when the payload runs")
+	a.flags.BoolVarP(&m.detach, "detach", "d", "return when the payload runs")
 	a.flags.BoolVar(&m.keep, "keep", false, "keep the stopped container")
 	a.flags.Bool("no-subreaper", false, "accepted; this runtime is no subreaper")
 	return func() (int, error) {
@@ -181,7 +180,7 @@ func (m *makeFlags) console(p *specs.Process, detached bool) (func(*os.File) err
 
 // sendMaster hands a pty over: one message, the name as data, one descriptor.
 func sendMaster(path string, master *os.File) error {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: path, Net: "unix"})
+	conn, err := dial(path)
 	if err != nil {
 		return fault.Op("console socket", path, err)
 	}

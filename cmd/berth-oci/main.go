@@ -15,14 +15,13 @@ package main
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
-
-	"github.com/spf13/pflag"
 
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/cgroup"
@@ -44,7 +43,7 @@ type app struct {
 	log     logger
 	systemd bool
 	args    []string // the command's own arguments, flags taken out
-	flags   *pflag.FlagSet
+	flags   *options
 }
 
 // command is one subcommand. Its setup declares flags and returns what runs.
@@ -93,23 +92,21 @@ func main() {
 
 func run(argv []string, stdout io.Writer) int {
 	a := &app{stdout: stdout, name: filepath.Base(argv[0])}
-	global := pflag.NewFlagSet("berth-oci", pflag.ContinueOnError)
-	global.SetInterspersed(false)
-	global.SetOutput(io.Discard)
+	global := newOptions("berth-oci", true)
 	globals(a, global)
-	help := global.BoolP("help", "h", false, "")
-	showVersion := global.BoolP("version", "v", false, "")
+	help := global.BoolP("help", "h", "show this")
+	showVersion := global.BoolP("version", "v", "print the version")
 	err := global.Parse(argv[1:])
 	switch {
-	case err != nil && !errors.Is(err, pflag.ErrHelp):
+	case err != nil && !errors.Is(err, flag.ErrHelp):
 		return a.fail(fault.New(fault.Invalid, "%v; see %s --help", err, argv[0]))
-	case *help || errors.Is(err, pflag.ErrHelp):
+	case *help || errors.Is(err, flag.ErrHelp):
 		usage(stdout, a.name, global)
 		return 0
 	case *showVersion:
 		printVersion(stdout)
 		return 0
-	case global.NArg() == 0:
+	case len(global.Args()) == 0:
 		usage(stdout, a.name, global)
 		return 0
 	}
@@ -118,22 +115,22 @@ func run(argv []string, stdout io.Writer) int {
 		return 1
 	}
 	for _, c := range commands() {
-		if c.name == global.Arg(0) {
+		if c.name == global.Args()[0] {
 			return a.command(&c, global.Args()[1:])
 		}
 	}
-	return a.fail(fault.New(fault.Invalid, "No help topic for '%s'", global.Arg(0)))
+	return a.fail(fault.New(fault.Invalid, "No help topic for '%s'", global.Args()[0]))
 }
 
 // globals declares the flags that are accepted before the command and, as
 // runc does, after it.
-func globals(a *app, f *pflag.FlagSet) {
+func globals(a *app, f *options) {
 	f.StringVar(&a.root, "root", defaultString(a.root, defaultRoot()), "directory of the containers' states")
 	f.StringVar(&a.log.file, "log", a.log.file, "file for errors and debug lines")
 	f.StringVar(&a.log.format, "log-format", defaultString(a.log.format, "text"), "text or json")
 	f.BoolVar(&a.log.debug, "debug", a.log.debug, "write debug lines")
 	f.BoolVar(&a.systemd, "systemd-cgroup", a.systemd, "cgroups through systemd")
-	f.String("rootless", "auto", "ignored: rights are found out by trying")
+	f.Var(&optional{text: "auto"}, "rootless", "ignored: rights are found out by trying")
 }
 
 func defaultString(s, otherwise string) string {
@@ -152,23 +149,22 @@ func defaultRoot() string {
 
 // command parses the command's flags and runs it.
 func (a *app) command(c *command, args []string) int {
-	f := pflag.NewFlagSet(c.name, pflag.ContinueOnError)
-	f.SetOutput(io.Discard)
-	f.SetInterspersed(!c.rest)
+	f := newOptions(c.name, c.rest)
 	globals(a, f)
 	a.flags = f
 	do := c.setup(a)
 	err := f.Parse(args)
 	switch {
-	case errors.Is(err, pflag.ErrHelp):
+	case errors.Is(err, flag.ErrHelp):
 		commandUsage(a.stdout, a.name, c, f)
 		return 0
 	case err != nil:
 		return a.fail(fault.New(fault.Invalid, "%v; see berth-oci %s --help", err, c.name))
-	case f.NArg() < c.min || c.max >= 0 && f.NArg() > c.max:
-		return a.fail(fault.New(fault.Invalid, "berth-oci %s: %d arguments given; usage: berth-oci %s [OPTION...] %s", c.name, f.NArg(), c.name, c.args))
 	}
 	a.args = f.Args()
+	if n := len(a.args); n < c.min || c.max >= 0 && n > c.max {
+		return a.fail(fault.New(fault.Invalid, "berth-oci %s: %d arguments given; usage: berth-oci %s [OPTION...] %s", c.name, n, c.name, c.args))
+	}
 	a.rt = &oci.Runtime{Root: a.root, Systemd: a.systemd, Warn: func(err error) { a.log.write("warning", err.Error()) }}
 	a.log.plain = c.name == "explain"
 	a.log.bare = c.name == "run" || c.name == "exec"
@@ -188,16 +184,16 @@ func (a *app) fail(err error) int {
 	return 1
 }
 
-func usage(w io.Writer, name string, global *pflag.FlagSet) {
+func usage(w io.Writer, name string, global *options) {
 	fmt.Fprintf(w, "NAME:\n   %[1]s - Open Container Initiative runtime\n\nUSAGE:\n   %[1]s [GLOBAL OPTION...] COMMAND [OPTION...] [ARG...]\n\nCOMMANDS:\n", name)
 	for _, c := range commands() {
 		fmt.Fprintf(w, "   %-10s %s\n", c.name, c.short)
 	}
-	fmt.Fprintf(w, "\nGLOBAL OPTIONS:\n%s", global.FlagUsages())
+	fmt.Fprintf(w, "\nGLOBAL OPTIONS:\n%s", global.Help())
 }
 
-func commandUsage(w io.Writer, name string, c *command, f *pflag.FlagSet) {
-	fmt.Fprintf(w, "NAME:\n   %[1]s %[2]s - %[3]s\n\nUSAGE:\n   %[1]s %[2]s [OPTION...] %[4]s\n\nOPTIONS:\n%[5]s", name, c.name, c.short, c.args, f.FlagUsages())
+func commandUsage(w io.Writer, name string, c *command, f *options) {
+	fmt.Fprintf(w, "NAME:\n   %[1]s %[2]s - %[3]s\n\nUSAGE:\n   %[1]s %[2]s [OPTION...] %[4]s\n\nOPTIONS:\n%[5]s", name, c.name, c.short, c.args, f.Help())
 }
 
 // logger writes errors the way runc does, for the programs that read them.

@@ -141,7 +141,7 @@ func TestWithoutContainer(t *testing.T) {
 	s.want(0, "spec: "+specs.Version, "-v")
 	s.want(0, "USAGE", "--help")
 	s.want(0, "   berth-oci kill - ", "kill", "-h")
-	s.want(1, "unknown flag", "kill", "--wrong", "x")
+	s.want(1, "flag provided but not defined: -wrong", "kill", "--wrong", "x") // runc's words
 	s.want(1, "arguments", "state")
 	for _, verb := range []string{"state", "start", "kill", "delete", "pause", "resume", "events", "update", "ps"} {
 		s.want(1, `container \"none\" does not exist`, verb, "none")

@@ -13,7 +13,7 @@ import (
 )
 
 func cmdDelete(a *app) func() (int, error) {
-	force := a.flags.BoolP("force", "f", false, "kill a container that still runs")
+	force := a.flags.BoolP("force", "f", "kill a container that still runs")
 	return func() (int, error) { return 0, a.rt.Delete(context.Background(), a.args[0], *force) }
 }
 

@@ -3,12 +3,12 @@ package main
 import (
 	"context"
 	"errors"
-	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/runtime/oci"
 )
 
@@ -55,30 +55,48 @@ func (a *app) join(req oci.ExecRequest, m *makeFlags) (*oci.Process, error) {
 }
 
 // dialPidfd connects to --pidfd-socket; nil without that flag.
-func (m *makeFlags) dialPidfd() (*net.UnixConn, error) {
+func (m *makeFlags) dialPidfd() (*os.File, error) {
 	if m.pidfdSocket == "" {
 		return nil, nil
 	}
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: m.pidfdSocket, Net: "unix"})
+	conn, err := dial(m.pidfdSocket)
 	if err != nil {
 		return nil, fault.Op("pidfd socket", m.pidfdSocket, err)
 	}
 	return conn, nil
 }
 
-func closeConn(conn *net.UnixConn) error {
+// dial connects to a socket of the file system. Package net could, and would
+// cost every start its own.
+func dial(path string) (*os.File, error) {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	_, err = kernel.Retry(func() (int, error) { return 0, unix.Connect(fd, &unix.SockaddrUnix{Name: path}) })
+	if err != nil {
+		unix.Close(fd)
+		return nil, os.NewSyscallError("connect", err)
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+func closeConn(conn *os.File) error {
 	if conn == nil {
 		return nil
 	}
 	return conn.Close()
 }
 
-func (m *makeFlags) sendPidfd(conn *net.UnixConn, kind string, p *oci.Process) error {
+func (m *makeFlags) sendPidfd(conn *os.File, kind string, p *oci.Process) error {
 	return fault.Op("pidfd socket", m.pidfdSocket, errors.Join(sendFile(conn, kind, p.Pidfd), conn.Close()))
 }
 
 // sendFile hands a descriptor over: one message with data and one descriptor.
-func sendFile(conn *net.UnixConn, data string, f *os.File) error {
-	_, _, err := conn.WriteMsgUnix([]byte(data), unix.UnixRights(int(f.Fd())), nil)
-	return err
+func sendFile(conn *os.File, data string, f *os.File) error {
+	rights := unix.UnixRights(int(f.Fd()))
+	_, err := kernel.Retry(func() (int, error) {
+		return unix.SendmsgN(int(conn.Fd()), []byte(data), rights, nil, unix.MSG_NOSIGNAL)
+	})
+	return os.NewSyscallError("sendmsg", err)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/jsontext"
 	"github.com/berth-engine/berth/runtime/oci"
 	"github.com/berth-engine/berth/runtime/plan"
 )
@@ -57,21 +59,35 @@ func viewOf(s *oci.State) stateView {
 	return stateView{s.Version, s.ID, s.Pid, s.Status, s.Bundle, s.Rootfs, s.Created, s.Annotations, s.Owner}
 }
 
+// writeIndented is json.MarshalIndent without reflection: callers ask for
+// states so often that its preparation shows.
+func writeIndented(w io.Writer, v any) error {
+	text, err := jsontext.Marshal(v)
+	if err != nil {
+		return err
+	}
+	var out bytes.Buffer
+	if err := json.Indent(&out, text, "", "  "); err != nil {
+		return err
+	}
+	out.WriteByte('\n')
+	_, err = out.WriteTo(w)
+	return err
+}
+
 func cmdState(a *app) func() (int, error) {
 	return func() (int, error) {
 		s, err := a.rt.State(a.args[0])
 		if err != nil {
 			return 1, err
 		}
-		b, err := json.MarshalIndent(viewOf(s), "", "  ")
-		fmt.Fprintln(a.stdout, string(b))
-		return 0, err
+		return 0, writeIndented(a.stdout, viewOf(s))
 	}
 }
 
 func cmdList(a *app) func() (int, error) {
 	format := a.flags.StringP("format", "f", "table", "table or json")
-	quiet := a.flags.BoolP("quiet", "q", false, "ids only")
+	quiet := a.flags.BoolP("quiet", "q", "ids only")
 	return func() (int, error) {
 		if err := checkFormat(*format); err != nil {
 			return 1, err
@@ -172,11 +188,13 @@ func filterPs(w io.Writer, table string, pids []int) error {
 
 func cmdSpec(a *app) func() (int, error) {
 	bundle := a.flags.StringP("bundle", "b", ".", "directory to write config.json into")
-	rootless := a.flags.Lookup("rootless")
-	rootless.Usage, rootless.NoOptDefVal = "for a caller who is not root: with a user namespace", "true"
+	f := a.flags.Lookup("rootless")
+	f.DefValue, f.Usage = "", "for a caller who is not root: with a user namespace"
+	rootless := f.Value.(*optional)
+	rootless.alone = true
 	return func() (int, error) {
 		s := oci.DefaultSpec()
-		if rootless.Value.String() == "true" {
+		if rootless.text == "true" {
 			oci.MakeRootless(s, uint32(os.Geteuid()), uint32(os.Getegid()))
 		}
 		b, err := json.MarshalIndent(s, "", "\t")
@@ -214,7 +232,7 @@ func cmdExplain(a *app) func() (int, error) {
 }
 
 func cmdKill(a *app) func() (int, error) {
-	all := a.flags.BoolP("all", "a", false, "every process of the container")
+	all := a.flags.BoolP("all", "a", "every process of the container")
 	return func() (int, error) {
 		sig := unix.SIGTERM
 		if len(a.args) == 2 {

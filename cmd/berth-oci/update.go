@@ -27,7 +27,7 @@ func cmdUpdate(a *app) func() (int, error) {
 	a.flags.String("mem-bw-schema", "", "share of the memory bandwidth, as resctrl takes it")
 	for _, name := range obsolete {
 		a.flags.String(name, "", "")
-		_ = a.flags.MarkHidden(name)
+		a.flags.Hide(name)
 	}
 	return func() (int, error) {
 		m, err := a.rt.Cgroup(a.args[0])

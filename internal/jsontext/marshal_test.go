@@ -67,6 +67,13 @@ func TestMarshal(t *testing.T) {
 	if _, err := Marshal(struct{ C chan int }{}); err == nil {
 		t.Error("a channel was marshalled")
 	}
+	late := struct{ At time.Time }{time.Date(12345, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if _, err := json.Marshal(late); err == nil {
+		t.Error("encoding/json writes a year of five digits")
+	}
+	if _, err := Marshal(late); err == nil {
+		t.Error("a year of five digits was marshalled")
+	}
 }
 
 func sameKitchen(t *testing.T, text []byte) {
@@ -85,6 +92,7 @@ var kitchens = []string{
 	`{"id":"1","PLAIN":"x","bools":[true,false,true],"Bools":[true],"raw":{},"map":{"a":1,"a":2},"deep":{"a":[{"id":"x"}],"b":null}}`,
 	`{"named":{"list":null},"pointer":null,"List":[{"n":1},null],"at":"2026-01-02T03:04:05Z","bytes":"aGk=","text":"<q>","numbers":{"1":"x"}}`,
 	`{"map":{"a":99999}}`, `{"at":"yesterday"}`, `{"float":1e3,"any":{"a":1},"byte":255}`, `{"byte":256}`, `{"-":"x","hidden":3,"Skipped":"y"}`, `[]`, `null`,
+	`{"at":null}`, `{"at":"2026-01-02T03:04:05.5+01:00"}`, `{"at":"\u0032026-01-02T03:04:05Z"}`, `{"at":"2026-01-02T24:04:05Z"}`, `{"at":1}`,
 }
 
 func TestUnmarshal(t *testing.T) {

@@ -28,5 +28,17 @@ func goBuild(exe, program string) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return errors.New("build " + program + ": " + string(out))
 	}
-	return nil
+	return inOnePiece(exe)
+}
+
+// inOnePiece writes a program as `make build` writes ours; see decision 086.
+func inOnePiece(exe string) error {
+	text, err := os.ReadFile(exe)
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(exe); err != nil {
+		return err
+	}
+	return os.WriteFile(exe, text, 0o755)
 }
