@@ -8,11 +8,11 @@ import (
 
 // parsed is what a command line comes to.
 type parsed struct {
-	dir, note   string
-	yes, tty    bool
-	env         list
-	ids         numbers
-	alone, text string
+	dir, note string
+	yes, tty  bool
+	env       list
+	ids       numbers
+	alone     string
 }
 
 func parseWords(first bool, words ...string) (p parsed, args []string, err error) {
