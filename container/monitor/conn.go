@@ -194,7 +194,9 @@ func (c *Conn) call(ctx context.Context, m *wire.Message, fds ...int) (reply, ch
 		err = c.link.Send(frame, sendPatience, fds...)
 		if errors.Is(err, syscall.EPIPE) {
 			<-c.over // the reader says why
-			err = c.reason()
+		}
+		if why := c.reason(); err != nil && why != nil { // it may have closed the link under us
+			err = why
 		}
 	}
 	if err != nil {
