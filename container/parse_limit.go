@@ -73,7 +73,8 @@ func ParseSwap(s string) (int64, error) {
 
 // ParseCPUs reads --cpus, a decimal number, as billionths of a processor.
 func ParseCPUs(s string) (int64, error) {
-	whole, frac, _ := strings.Cut(s, ".")
+	digits, negative := strings.CutPrefix(s, "-")
+	whole, frac, _ := strings.Cut(digits, ".")
 	bad := invalid("failed to parse %s as a rational number", printable(s))
 	if whole+frac == "" || !isDigits(whole+frac) {
 		return 0, bad
@@ -85,6 +86,9 @@ func ParseCPUs(s string) (int64, error) {
 	n, err := strconv.ParseInt(whole+frac+strings.Repeat("0", 9-len(frac)), 10, 63)
 	if err != nil {
 		return 0, bad
+	}
+	if negative { // refused later, with the range
+		n = -n
 	}
 	return n, nil
 }

@@ -222,7 +222,9 @@ func TestParseCPUs(t *testing.T) {
 		{"x", 0, "failed to parse x as a rational number"},
 		{"", 0, "failed to parse  as a rational number"},
 		{".", 0, "failed to parse . as a rational number"},
-		{"-1", 0, "failed to parse -1 as a rational number"},
+		{"-1", -1000000000, ""},
+		{"-", 0, "failed to parse - as a rational number"},
+		{"--1", 0, "failed to parse --1 as a rational number"},
 		{"99999999999999999", 0, "failed to parse 99999999999999999 as a rational number"},
 		{"0.0000000001", 0, "value is too precise"},
 	})

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,6 +140,14 @@ func checkRequest(r *container.Request) error {
 	if r.CIDFile != "" {
 		if _, err := os.Lstat(r.CIDFile); err == nil {
 			return fault.New(fault.Conflict, "container ID file found, make sure the other container isn't running or delete %s", r.CIDFile)
+		}
+	}
+	for _, m := range r.Mounts {
+		if m.Type != "bind" || m.MakeSource {
+			continue
+		}
+		if _, err := os.Stat(m.Source); errors.Is(err, fs.ErrNotExist) {
+			return fault.New(fault.Invalid, `invalid mount config for type "bind": bind source path does not exist: %s`, m.Source)
 		}
 	}
 	if r.Rootfs != "" {

@@ -48,6 +48,9 @@ func TestPullOfARun(t *testing.T) {
 	if r := e.run("pull", app+":1"); r.code != 0 || !strings.HasSuffix(r.out, "Status: Image is up to date for "+app+":1\n"+app+":1") || r.err != "" {
 		t.Errorf("pull again: %s", r)
 	}
+	if r := e.run("pull", app); r.code != 1 || r.out != "Using default tag: latest" || !strings.Contains(r.err, app+":latest not found") {
+		t.Errorf("pull without a tag: %s", r)
+	}
 }
 
 // TestPullErrors: one line, with docker's exit codes, whoever it was that

@@ -1,6 +1,9 @@
 package cli
 
 import (
+	"path"
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/berth-engine/berth/image"
@@ -36,6 +39,11 @@ func (a *app) pull(name, platform string, quiet bool) error {
 	e, err := a.engine()
 	if err != nil {
 		return err
+	}
+	if _, err := image.Normalize(name); err == nil && !quiet && !strings.ContainsAny(path.Base(name), ":@") {
+		if err := a.println("Using default tag: latest"); err != nil {
+			return err
+		}
 	}
 	res, err := e.Images.Pull(a.ctx, name, image.PullOptions{Platform: platform, Progress: a.progress(a.Out, quiet)})
 	if err != nil {

@@ -34,9 +34,16 @@ func Ellipsis(s string, n int) string {
 	return string([]rune(s)[:n-1]) + "…"
 }
 
-// Command is a COMMAND column: quoted, cut to 20 runes unless full.
+// Command is a COMMAND column: quoted, cut to 20 runes unless full. Arguments
+// with spaces stand in quotes, as docker has them.
 func Command(path string, args []string, full bool) string {
-	s := strings.Join(append([]string{path}, args...), " ")
+	s := path
+	for _, arg := range args {
+		if strings.Contains(arg, " ") {
+			arg = "'" + arg + "'"
+		}
+		s += " " + arg
+	}
 	if !full {
 		s = Ellipsis(s, 20)
 	}
