@@ -70,7 +70,7 @@ func (s *Streams) attach(rec *container.Container) monitor.AttachOptions {
 func (c *Containers) follow(ctx context.Context, rec *container.Container, conn *monitor.Conn, s Streams) (container.ExitStatus, error) {
 	defer conn.Close()
 	stop := s.relay(ctx, conn)
-	exit, err := c.reap(ctx, conn, rec)
+	exit, removal, err := c.reap(ctx, conn, rec)
 	stop()
 	switch {
 	case errors.Is(err, detach.ErrDetached):
@@ -82,7 +82,7 @@ func (c *Containers) follow(ctx context.Context, rec *container.Container, conn 
 	case err != nil:
 		return exit, err
 	}
-	if rec.Request.Remove {
+	if rec.Request.Remove && removal != monitor.Nobodys {
 		return exit, c.finish(ctx, rec)
 	}
 	return exit, nil
@@ -90,14 +90,14 @@ func (c *Containers) follow(ctx context.Context, rec *container.Container, conn 
 
 // reap waits for the end. The tree of a container with --rm goes while the
 // monitor still clears the rest; what hinders that shows when it is removed.
-func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *container.Container) (container.ExitStatus, error) {
+func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *container.Container) (container.ExitStatus, monitor.Removal, error) {
 	if !rec.Request.Remove {
-		return conn.Wait(ctx)
+		exit, err := conn.Wait(ctx)
+		return exit, monitor.Nobodys, err
 	}
 	var tree sync.WaitGroup
 	defer tree.Wait()
-	exit, _, err := conn.Reap(ctx, func() { tree.Go(func() { _ = c.removeTree(rec.Snapshot) }) })
-	return exit, err
+	return conn.Reap(ctx, func() { tree.Go(func() { _ = c.removeTree(rec.Snapshot) }) })
 }
 
 // refollow goes on after the monitor's death: output only, since what the

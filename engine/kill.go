@@ -51,11 +51,14 @@ func (c *Containers) Kill(ctx context.Context, q KillRequest) error {
 	if err := quick(ctx, killAll(conn)); err != nil {
 		return cannotKill(rec, err)
 	}
-	done, err := ended(ctx, conn, rec, 10)
-	if errors.Is(err, fault.Unavailable) || (err == nil && done) {
+	removal, _, err := c.ended(ctx, conn, rec, 10)
+	if errors.Is(err, fault.Unavailable) {
 		return nil
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return c.gone(ctx, rec, removal)
 }
 
 func cannotKill(rec *container.Container, err error) error {

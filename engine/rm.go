@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/berth-engine/berth/container"
+	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/snapshot"
@@ -41,7 +42,8 @@ func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
 			_, err := container.Next(s.State, container.Remove)
 			return fault.New(fault.Conflict, "cannot remove container %q: %w", "/"+rec.Name, err)
 		}
-		switch err := c.killForRemoval(ctx, rec); {
+		removal, err := c.killForRemoval(ctx, rec)
+		switch {
 		case errors.Is(err, fault.Unavailable):
 			if err := c.giveUpMonitor(ctx, rec.ID); err != nil {
 				return err
@@ -49,7 +51,7 @@ func (c *Containers) Remove(ctx context.Context, q RemoveRequest) error {
 		case err != nil:
 			return err
 		default:
-			ended = rec.Request.Remove // another may be started again meanwhile
+			ended = rec.Request.Remove && removal != monitor.Nobodys // it may be started again meanwhile
 		}
 	}
 	return c.remove(ctx, rec, ended)
@@ -87,41 +89,41 @@ func (c *Containers) findDamaged(name string) (*container.Container, error) {
 }
 
 // killForRemoval ends a container and waits until its monitor has recorded it.
-func (c *Containers) killForRemoval(ctx context.Context, rec *container.Container) error {
+func (c *Containers) killForRemoval(ctx context.Context, rec *container.Container) (monitor.Removal, error) {
 	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, killPatience)
 	defer cancel()
-	err := c.kill9(ctx, rec)
+	removal, err := c.kill9(ctx, rec)
 	if ctx.Err() != nil && whole.Err() == nil {
-		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
+		return removal, fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
 	}
-	return err
+	return removal, err
 }
 
-func (c *Containers) kill9(ctx context.Context, rec *container.Container) error {
+func (c *Containers) kill9(ctx context.Context, rec *container.Container) (monitor.Removal, error) {
 	conn, err := c.running(ctx, rec)
 	if errors.Is(err, fault.NotRunning) {
-		return nil
+		return monitor.Others, nil
 	}
 	if err != nil {
-		return err
+		return monitor.Others, err
 	}
 	defer conn.Close()
 	if err := conn.StopRestarting(ctx); err != nil && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
-		return err
+		return monitor.Others, err
 	}
 	if err := conn.SignalAll(ctx, syscall.SIGKILL); err != nil && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
-		return err
+		return monitor.Others, err
 	}
 	// With --rm this client takes the removal over, so that it is done when we return.
-	if _, _, err := conn.Reap(ctx, func() {}); err == nil {
-		return nil
+	if _, removal, err := conn.Reap(ctx, func() {}); err == nil {
+		return removal, nil
 	}
 	_, err = c.await(ctx, rec)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fault.NotRunning) {
-		return nil
+		return monitor.Others, nil
 	}
-	return err
+	return monitor.Others, err
 }
 
 // killPatience is how long a payload may take to die of SIGKILL.

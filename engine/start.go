@@ -11,6 +11,7 @@ import (
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/snapshot"
 )
 
 // Start starts a container that does not run. One that runs is left alone.
@@ -44,6 +45,10 @@ func (c *Containers) launch(ctx context.Context, rec *container.Container, s Str
 		return nil, err
 	}
 	defer lock.Close()
+	return c.launchLocked(ctx, records, rec, s)
+}
+
+func (c *Containers) launchLocked(ctx context.Context, records *container.Store, rec *container.Container, s Streams) (*monitor.Conn, error) {
 	if err := c.startable(ctx, records, rec); err != nil {
 		return nil, err
 	}
@@ -73,7 +78,24 @@ func (c *Containers) startable(ctx context.Context, records *container.Store, re
 	if _, err := container.Next(s.State, container.Start); err != nil {
 		return err
 	}
+	if err := c.remount(rec); err != nil {
+		return err
+	}
 	return c.rejoin(rec)
+}
+
+// remount makes the tree of a container with --rm fit to be mounted again after
+// a restart: to say how it is to be mounted takes away the mark of the last time.
+func (c *Containers) remount(rec *container.Container) error {
+	if !rec.Request.Remove || rec.Snapshot == "" {
+		return nil
+	}
+	trees, err := c.trees()
+	if err != nil {
+		return err
+	}
+	_, err = trees.MountsVolatile(snapshot.Key(rec.Snapshot))
+	return err
 }
 
 // rejoin renews the bundle of a container that shares namespaces of another,

@@ -28,9 +28,15 @@ func (c *Containers) Stop(ctx context.Context, q StopRequest) error {
 	if err != nil {
 		return err
 	}
+	return c.stop(ctx, rec, q, (*monitor.Conn).StopRestarting, func(r monitor.Removal) error { return c.gone(ctx, rec, r) })
+}
+
+// stop ends a container, if it runs, and goes on with then. The monitor is told
+// by tell what that will be.
+func (c *Containers) stop(ctx context.Context, rec *container.Container, q StopRequest, tell func(*monitor.Conn, context.Context) error, then func(monitor.Removal) error) error {
 	conn, err := c.running(ctx, rec)
 	if errors.Is(err, fault.NotRunning) {
-		return nil
+		return then(monitor.Nobodys)
 	}
 	if err != nil {
 		return err
@@ -40,14 +46,29 @@ func (c *Containers) Stop(ctx context.Context, q StopRequest) error {
 	if err != nil {
 		return err
 	}
-	err = c.end(ctx, conn, rec, sig, stopTimeout(rec, q.Timeout))
+	removal := monitor.Nobodys
+	if err = quick(ctx, func(ctx context.Context) error { return tell(conn, ctx) }); err == nil {
+		removal, err = c.end(ctx, conn, rec, sig, stopTimeout(rec, q.Timeout))
+	}
 	if errors.Is(err, fault.Unavailable) || errors.Is(err, fault.NotRunning) {
 		// the monitor went away with the container, or died: the truth decides
 		if s, terr := c.truth(ctx, rec.ID); terr != nil || !alive(s.State) {
-			return nil
+			err = nil
 		}
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return then(removal)
+}
+
+// gone sees a container that was made with --rm removed after its end: the next
+// one may want its name.
+func (c *Containers) gone(ctx context.Context, rec *container.Container, r monitor.Removal) error {
+	if r == monitor.Nobodys {
+		return nil
+	}
+	return c.finish(ctx, rec)
 }
 
 func stopTimeout(rec *container.Container, asked *int) int {
@@ -93,33 +114,30 @@ func quick(ctx context.Context, ask func(context.Context) error) error {
 }
 
 // end sends sig and, after seconds, SIGKILL, and waits for the end.
-func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container.Container, sig syscall.Signal, seconds int) error {
-	if err := quick(ctx, conn.StopRestarting); err != nil {
-		return err
-	}
+func (c *Containers) end(ctx context.Context, conn *monitor.Conn, rec *container.Container, sig syscall.Signal, seconds int) (monitor.Removal, error) {
 	if err := quick(ctx, conn.Resume); err != nil && !errors.Is(err, fault.Conflict) && !errors.Is(err, fault.NotRunning) && !errors.Is(err, fault.Unavailable) {
-		return err // a paused container would not see the signal
+		return monitor.Nobodys, err // a paused container would not see the signal
 	}
 	if err := quick(ctx, func(ctx context.Context) error { return conn.Signal(ctx, sig) }); err != nil {
 		if errors.Is(err, fault.NotRunning) || errors.Is(err, fault.Unavailable) {
-			return err
+			return monitor.Nobodys, err
 		}
 		seconds = min(max(seconds, 0), 2) // it cannot be sent: docker waits two seconds
 	}
 	if seconds != 0 {
-		done, err := ended(ctx, conn, rec, seconds)
+		removal, done, err := c.ended(ctx, conn, rec, seconds)
 		if done || err != nil {
-			return err
+			return removal, err
 		}
 	}
 	if err := quick(ctx, killAll(conn)); err != nil {
-		return err
+		return monitor.Nobodys, err
 	}
-	done, err := ended(ctx, conn, rec, int(killPatience/time.Second))
+	removal, done, err := c.ended(ctx, conn, rec, int(killPatience/time.Second))
 	if err == nil && !done {
-		return fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
+		err = fault.New(fault.Unavailable, "container %s did not end %v after SIGKILL", rec.Name, killPatience)
 	}
-	return err
+	return removal, err
 }
 
 func killAll(conn *monitor.Conn) func(context.Context) error {
@@ -127,24 +145,44 @@ func killAll(conn *monitor.Conn) func(context.Context) error {
 }
 
 // ended waits for the container's end for some seconds, negative for ever.
-func ended(ctx context.Context, conn *monitor.Conn, _ *container.Container, seconds int) (bool, error) {
+func (c *Containers) ended(ctx context.Context, conn *monitor.Conn, rec *container.Container, seconds int) (r monitor.Removal, done bool, err error) {
 	wait := ctx
 	if seconds >= 0 {
 		var cancel context.CancelFunc
 		wait, cancel = context.WithTimeout(ctx, time.Duration(seconds)*time.Second)
 		defer cancel()
 	}
-	_, err := conn.Wait(wait)
+	_, r, err = c.reap(wait, conn, rec)
 	if err != nil && wait.Err() != nil && ctx.Err() == nil {
-		return false, nil
+		return monitor.Nobodys, false, nil
 	}
-	return err == nil, err
+	return r, err == nil, err
 }
 
-// Restart stops a container if it runs, and starts it.
+// Restart stops a container if it runs, and starts it. The lock keeps others
+// from starting it in between, and from removing it: they find it started.
 func (c *Containers) Restart(ctx context.Context, q StopRequest) error {
-	if err := c.Stop(ctx, q); err != nil {
+	rec, err := c.Find(q.Name)
+	if err != nil {
 		return err
 	}
-	return c.Start(ctx, q.Name)
+	records, err := c.records()
+	if err != nil {
+		return err
+	}
+	lock, err := c.lock(records, rec)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	return c.stop(ctx, rec, q, (*monitor.Conn).Keep, func(r monitor.Removal) error {
+		if r == monitor.Others { // it had ended before the monitor heard of us
+			return fault.New(fault.NotRunning, "container %s has ended and is being removed", rec.Name)
+		}
+		conn, err := c.launchLocked(ctx, records, rec, Streams{})
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
 }

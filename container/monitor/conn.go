@@ -278,6 +278,12 @@ func (c *Conn) StopRestarting(ctx context.Context) error {
 	return c.do(ctx, &wire.Message{Op: wire.StopRestarting})
 }
 
+// Keep is StopRestarting by a client that will start the container again: if
+// it is connected when the container ends, --rm does not remove it.
+func (c *Conn) Keep(ctx context.Context) error {
+	return c.do(ctx, &wire.Message{Op: wire.StopRestarting, Keep: true})
+}
+
 // Pause freezes the container.
 func (c *Conn) Pause(ctx context.Context) error { return c.do(ctx, &wire.Message{Op: wire.Pause}) }
 
@@ -303,29 +309,40 @@ func (c *Conn) Wait(ctx context.Context) (container.ExitStatus, error) {
 	return exit, err
 }
 
+// Removal says who removes a container made with --rm that has ended.
+type Removal int
+
+const (
+	Others  Removal = iota // another client, or the monitor has it done
+	Mine                   // this client, for as long as it keeps the connection open
+	Nobodys                // another client starts it again
+)
+
 // Reap is Wait by a client that offers to remove a container made with --rm.
-// When mine is true the monitor leaves the removal to this client for as long
-// as it keeps the connection open; else somebody does it already. Over is
-// called before, if this client is the one, when the payload has ended: its
-// files can go while the monitor clears the rest.
-func (c *Conn) Reap(ctx context.Context, over func()) (exit container.ExitStatus, mine bool, err error) {
+// Over is called before, if this client is the one, when the payload has
+// ended: its files can go while the monitor clears the rest.
+func (c *Conn) Reap(ctx context.Context, over func()) (container.ExitStatus, Removal, error) {
 	return c.wait(ctx, true, over)
 }
 
-func (c *Conn) wait(ctx context.Context, reap bool, over func()) (container.ExitStatus, bool, error) {
+func (c *Conn) wait(ctx context.Context, reap bool, over func()) (container.ExitStatus, Removal, error) {
 	m := &wire.Message{Op: wire.Wait, Reap: reap}
 	r, ch, err := c.call(ctx, m)
 	if err == nil && r.Op == wire.Over {
 		over()
 		r, err = c.await(ctx, m.Seq, ch)
 	}
-	if err != nil {
-		return container.ExitStatus{}, false, err
+	switch {
+	case err != nil:
+		return container.ExitStatus{}, Others, err
+	case r.Exit == nil:
+		return container.ExitStatus{}, Others, fault.New(fault.Damaged, "wait: answer without an exit status")
+	case r.First:
+		return *r.Exit, Mine, nil
+	case r.Kept:
+		return *r.Exit, Nobodys, nil
 	}
-	if r.Exit == nil {
-		return container.ExitStatus{}, false, fault.New(fault.Damaged, "wait: answer without an exit status")
-	}
-	return *r.Exit, r.First, nil
+	return *r.Exit, Others, nil
 }
 
 func closeAll(fds []int) {

@@ -10,7 +10,8 @@
 // byte of output), then Conn.Wait or Conn.Reap. Every other command uses
 // Ensure, which finds the living monitor, or starts one that adopts a payload
 // whose monitor was killed, or reports that nothing runs. Await is Wait that
-// outlives the monitor's death.
+// outlives the monitor's death. With --rm one of those who Reap removes the
+// container in the end, unless somebody said Keep, who starts it again.
 //
 // A Conn may be used by many goroutines. All of its methods end when their
 // context ends. There is no daemon: what a client sees is what the monitor of

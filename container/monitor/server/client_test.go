@@ -161,9 +161,9 @@ func TestReap(t *testing.T) {
 	t.Run("client", func(t *testing.T) {
 		b := newBox(t, rm, "/bin/sh", "-c", "exit 4")
 		c := b.start(monitor.AttachOptions{})
-		exit, mine, err := c.Reap(soon(t), func() {})
-		if err != nil || exit.Code != 4 || !mine {
-			t.Fatalf("reap: %+v, %v, %v", exit, mine, err)
+		exit, removal, err := c.Reap(soon(t), func() {})
+		if err != nil || exit.Code != 4 || removal != monitor.Mine {
+			t.Fatalf("reap: %+v, %v, %v", exit, removal, err)
 		}
 		if err := os.RemoveAll(filepath.Dir(b.dir)); err != nil {
 			t.Fatal(err)
@@ -182,22 +182,22 @@ func TestReap(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer other.Close()
-		got := make(chan bool, 2)
+		got := make(chan monitor.Removal, 2)
 		ctx := soon(t)
 		for _, c := range []*monitor.Conn{c, other} {
 			go func() {
-				_, mine, err := c.Reap(ctx, func() {})
+				_, removal, err := c.Reap(ctx, func() {})
 				if err != nil {
 					t.Error(err)
 				}
-				got <- mine
+				got <- removal
 			}()
 		}
 		if err := c.Signal(soon(t), syscall.SIGKILL); err != nil {
 			t.Fatal(err)
 		}
-		if one, two := <-got, <-got; one == two {
-			t.Errorf("both say %v", one)
+		if one, two := <-got, <-got; one+two != monitor.Mine+monitor.Others {
+			t.Errorf("they say %v and %v", one, two)
 		}
 		if err := os.RemoveAll(filepath.Dir(b.dir)); err != nil {
 			t.Error(err)
@@ -215,8 +215,57 @@ func TestReap(t *testing.T) {
 	t.Run("client dies", func(t *testing.T) {
 		b := newBox(t, rm, "/bin/true")
 		c := b.start(monitor.AttachOptions{})
-		if _, mine, err := c.Reap(soon(t), func() {}); err != nil || !mine {
-			t.Fatal(mine, err)
+		if _, removal, err := c.Reap(soon(t), func() {}); err != nil || removal != monitor.Mine {
+			t.Fatal(removal, err)
+		}
+		c.Close()
+		eventually(t, "the reaper", func() bool { return reaped(b) })
+	})
+	t.Run("kept", func(t *testing.T) {
+		b := newBox(t, rm, "/bin/sleep", "60")
+		c := b.start(monitor.AttachOptions{})
+		keeper, err := monitor.Dial(soon(t), b.cfg.RunDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := keeper.Keep(soon(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := keeper.Signal(soon(t), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		if _, removal, err := c.Reap(soon(t), func() { t.Error("the files may go, it says") }); err != nil || removal != monitor.Nobodys {
+			t.Error(removal, err)
+		}
+		if _, removal, err := keeper.Reap(soon(t), func() {}); err != nil || removal != monitor.Nobodys {
+			t.Error(removal, err)
+		}
+		c.Close()
+		keeper.Close()
+		eventually(t, "the monitor leaves", func() bool { s := b.status(); return s.State == container.Exited && !s.MonitorAlive() })
+		if reaped(b) {
+			t.Error("the reaper ran")
+		}
+	})
+	t.Run("keeper dies", func(t *testing.T) {
+		b := newBox(t, rm, "/bin/sleep", "60")
+		b.start(monitor.AttachOptions{}).Close()
+		for range 2 {
+			c, err := monitor.Dial(soon(t), b.cfg.RunDir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Keep(soon(t)); err != nil {
+				t.Fatal(err)
+			}
+			c.Close()
+		}
+		c, err := monitor.Dial(soon(t), b.cfg.RunDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Signal(soon(t), syscall.SIGKILL); err != nil {
+			t.Fatal(err)
 		}
 		c.Close()
 		eventually(t, "the reaper", func() bool { return reaped(b) })

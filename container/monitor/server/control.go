@@ -43,7 +43,7 @@ func (s *server) control(c *client, data []byte) error {
 		s.count(1)
 		go s.exec(c, m, fds)
 	case wire.StopRestarting:
-		s.answer(c, m, s.stopRestarting())
+		s.answer(c, m, s.stopRestarting(c, m.Keep))
 	case wire.Pause, wire.Resume:
 		s.busy.RLock()
 		go func() { // may take its time
@@ -105,11 +105,11 @@ func (s *server) wait(c *client, m *wire.Message) {
 	defer s.mu.Unlock()
 	select {
 	case <-s.ended:
-		first := s.cfg.Remove && m.Reap && s.reaper == nil
+		first := s.cfg.Remove && m.Reap && s.reaper == nil && !s.kept
 		if first {
 			s.reaper = c
 		}
-		c.tell(ended(m.Seq, s.exit, first))
+		c.tell(s.endedFor(m.Seq, first))
 	default:
 		s.waiters = append(s.waiters, waiter{c, m.Seq, m.Reap})
 		if s.over {
@@ -177,10 +177,15 @@ func (s *server) resize(m *wire.Message) error {
 	return resize(l.console, *m.Size)
 }
 
-func (s *server) stopRestarting() error {
+// stopRestarting: no restart of the monitor's own from here on. With keep the
+// client starts the container again itself.
+func (s *server) stopRestarting(c *client, keep bool) error {
 	err := s.set(func(st *container.Status) { st.Stopped = true })
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if keep {
+		s.keeper = c
+	}
 	if !s.halted() {
 		close(s.halt)
 	}

@@ -30,7 +30,7 @@ func (s *server) exec(c *client, m *wire.Message, fds []int) {
 		c.say(started, sibling(console)...)
 	}
 	exit := p.wait(nil)
-	c.say(ended(m.Seq, exit, false))
+	c.say(&wire.Message{Op: wire.Ended, Seq: m.Seq, Exit: &exit})
 }
 
 // count keeps the number of execs under way.

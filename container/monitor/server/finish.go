@@ -65,8 +65,12 @@ func (s *server) tellOver() {
 }
 
 // chooseReaper makes the first client that offered it the one that removes the
-// container, and tells it when that can begin. Call it with the lock.
+// container, and tells it when that can begin; nobody, when one is there that
+// starts it again. Call it with the lock.
 func (s *server) chooseReaper() {
+	if s.keeper != nil && !s.keeper.left() {
+		return
+	}
 	for _, w := range s.waiters {
 		if w.reap && s.reaper == nil && !w.from.left() {
 			s.reaper = w.from
@@ -81,6 +85,7 @@ func (s *server) tell(exit container.ExitStatus) {
 	s.exit = exit
 	if s.cfg.Remove {
 		s.chooseReaper()
+		s.kept = s.reaper == nil && s.keeper != nil && !s.keeper.left()
 	}
 	waiters := s.waiters
 	s.waiters = nil
@@ -90,7 +95,7 @@ func (s *server) tell(exit container.ExitStatus) {
 	for _, first := range []bool{true, false} {
 		for _, w := range waiters {
 			if (w.from == reaper && w.reap) == first {
-				w.from.tell(ended(w.seq, exit, first))
+				w.from.tell(s.endedFor(w.seq, first))
 			}
 		}
 	}
@@ -102,8 +107,10 @@ func (c *client) tell(m *wire.Message) {
 	c.toldOnce.Do(func() { close(c.told) })
 }
 
-func ended(seq uint64, exit container.ExitStatus, first bool) *wire.Message {
-	return &wire.Message{Op: wire.Ended, Seq: seq, Exit: &exit, First: first}
+// endedFor is the answer to a wait after the end.
+func (s *server) endedFor(seq uint64, first bool) *wire.Message {
+	exit := s.exit
+	return &wire.Message{Op: wire.Ended, Seq: seq, Exit: &exit, First: first, Kept: s.kept}
 }
 
 // execsDone gives exec'ed processes, which died with the container, the time
@@ -145,8 +152,11 @@ func (s *server) remove() {
 		return
 	}
 	s.mu.Lock()
-	reaper := s.reaper
+	reaper, kept := s.reaper, s.kept
 	s.mu.Unlock()
+	if kept {
+		return
+	}
 	if reaper != nil {
 		select {
 		case <-reaper.gone:

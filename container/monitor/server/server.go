@@ -52,6 +52,8 @@ type server struct {
 	exit    container.ExitStatus // valid once ended is closed
 	over    bool                 // the last payload has ended; for who reaps
 	reaper  *client              // it removes the container
+	keeper  *client              // it will start the container again
+	kept    bool                 // as the keeper was there at the end, nobody removes the container
 }
 
 // start is a request to start, and where to answer.

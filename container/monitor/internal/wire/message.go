@@ -43,6 +43,7 @@ type Message struct {
 	Signal  int             `json:",omitempty"`
 	All     bool            `json:",omitempty"` // signal: every process of the container
 	Reap    bool            `json:",omitempty"` // wait: this client removes the container when it is told first
+	Keep    bool            `json:",omitempty"` // stop-restarting: who asks starts it again, and until then nobody removes it
 	Process json.RawMessage `json:",omitempty"` // exec: the OCI spec's process; decoded only where it is used
 	Stdio   [3]bool         `json:",omitzero"`  // exec: which of stdin, stdout, stderr come as descriptors, in order
 
@@ -50,6 +51,7 @@ type Message struct {
 	Pid    int                   `json:",omitempty"`
 	Bytes  int                   `json:",omitempty"`
 	First  bool                  `json:",omitempty"` // ended: this client is the one that removes the container
+	Kept   bool                  `json:",omitempty"` // ended: nobody does, it is started again
 	Exit   *container.ExitStatus `json:",omitempty"`
 	Status *container.Status     `json:",omitempty"`
 	Err    *Error                `json:",omitempty"`

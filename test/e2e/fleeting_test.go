@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A container made with --rm is gone when stop or kill returns, as when run
+// does: scripts give the next one its name.
+func TestFleetingIsGone(t *testing.T) {
+	e := newEngine(t)
+	for _, end := range [][]string{{"stop", "-t", "0"}, {"stop", "-t", "5", "-s", "KILL"}, {"kill"}, {"rm", "-f"}} {
+		t.Run(strings.Join(end, " "), func(t *testing.T) {
+			e := e.in(t)
+			for range 10 {
+				e.ok("run", "-d", "--rm", "--name", "fleeting", "host", "sleep", "600")
+				e.ok(append(end, "fleeting")...)
+				if r := e.run("inspect", "fleeting"); r.code != 1 {
+					t.Fatalf("it is still there: %s", r)
+				}
+			}
+		})
+	}
+}
+
+// A restart is not the end that --rm speaks of: the container keeps its files.
+func TestFleetingIsRestarted(t *testing.T) {
+	e := newEngine(t)
+	payload := []string{"host", "sh", "-c", "echo line >> /lines; exec sleep 600"}
+	for _, tt := range []struct {
+		name   string
+		attach bool
+	}{{"detached", false}, {"with a client", true}} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := e.in(t)
+			client := make(chan error, 1)
+			if tt.attach {
+				cmd := e.command(t.Context(), append([]string{"run", "--rm", "--name", "again"}, payload...)...)
+				var errs bytes.Buffer
+				cmd.Stderr = &errs
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				go func() {
+					err := cmd.Wait()
+					t.Logf("the client: %v %s", err, errs.String())
+					client <- err
+				}()
+			} else {
+				e.ok(append([]string{"run", "-d", "--rm", "--name", "again"}, payload...)...)
+				client <- nil
+			}
+			lines := func() string { return e.run("exec", "again", "cat", "/lines").out }
+			eventually(t, "the first line", func() bool { return lines() == "line" })
+			for range 3 {
+				e.ok("restart", "-t", "0", "again")
+			}
+			select {
+			case <-client:
+			case <-time.After(10 * time.Second):
+				t.Error("the client of the first run did not end with it")
+			}
+			eventually(t, "four lines", func() bool { return strings.Count(lines(), "line") == 4 })
+			e.ok("stop", "-t", "0", "again")
+			if r := e.run("inspect", "again"); r.code != 1 {
+				t.Errorf("after the end it is still there: %s", r)
+			}
+		})
+	}
+}
