@@ -183,6 +183,9 @@ func (c *Containers) image(ctx context.Context, q CreateRequest) (*image.Image, 
 
 func newRecord(id string, r *container.Request, img *image.Image) (*container.Container, error) {
 	args, err := bundle.Command(r, configOf(img))
+	if err == nil {
+		err = checkProgram(args)
+	}
 	if err != nil {
 		return nil, err
 	}

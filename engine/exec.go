@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
@@ -74,6 +75,14 @@ func (c *Containers) Exec(ctx context.Context, q ExecRequest) (container.ExitSta
 	return c.execPlain(ctx, conn, p, q)
 }
 
+// checkProgram says of a program without a name what docker says.
+func checkProgram(args []string) error {
+	if len(args) > 0 && args[0] == "" {
+		return fault.New(fault.NotFound, `exec: "": executable file not found in $PATH: %w`, syscall.ENOENT)
+	}
+	return nil
+}
+
 // process derives the new process from the container's own.
 func (c *Containers) process(records *container.Store, rec *container.Container, s container.Status, q ExecRequest) (*specs.Process, error) {
 	p, err := oci.ReadBundleProcess(c.bundleDir(records, rec.ID))
@@ -83,13 +92,16 @@ func (c *Containers) process(records *container.Store, rec *container.Container,
 	if p == nil || p.Capabilities == nil {
 		return nil, fault.New(fault.Damaged, "the bundle of container %s has no process", rec.Name)
 	}
+	if err := checkProgram(q.Args); err != nil {
+		return nil, err
+	}
 	p.Args, p.Terminal, p.ConsoleSize = q.Args, q.TTY, nil
 	if q.TTY && q.Streams.First.Rows != 0 {
 		p.ConsoleSize = &specs.Box{Height: uint(q.Streams.First.Rows), Width: uint(q.Streams.First.Cols)}
 	}
 	if q.WorkDir != "" {
 		if !path.IsAbs(q.WorkDir) {
-			return nil, fault.New(fault.Invalid, "the working directory '%s' is invalid, it needs to be an absolute path", q.WorkDir)
+			return nil, unfit{fault.New(fault.Invalid, "the working directory '%s' is invalid, it needs to be an absolute path", q.WorkDir)}
 		}
 		p.Cwd = path.Clean(q.WorkDir)
 	}
@@ -121,7 +133,7 @@ func changeUser(p *specs.Process, rec *container.Container, s container.Status, 
 	}
 	u, err := bundle.LookupUser(passwd, group, q.User, rec.Request.GroupAdd)
 	if err != nil {
-		return noUser{err}
+		return unfit{err}
 	}
 	p.User.UID, p.User.GID = u.UID, u.GID
 	p.User.AdditionalGids = append([]uint32{u.GID}, u.Groups...)

@@ -127,13 +127,14 @@ func (r *rooms) userFact(h *bundle.Host, b *parts, rec *container.Container, img
 	return err
 }
 
-// ErrNoUser marks the error of an exec as a user that the container lacks.
-var ErrNoUser = errors.New("no such user")
+// ErrUnfit marks the error of an exec as a user, or in a directory, that cannot
+// be: docker's exit code for it is that of a program that cannot be executed.
+var ErrUnfit = errors.New("unfit process")
 
-// noUser keeps the text of the look-up's error and is ErrNoUser as well.
-type noUser struct{ error }
+// unfit keeps the text of an error and is ErrUnfit as well.
+type unfit struct{ error }
 
-func (e noUser) Unwrap() []error { return []error{e.error, ErrNoUser} }
+func (e unfit) Unwrap() []error { return []error{e.error, ErrUnfit} }
 
 // seccompFact prepares the profile: the default one, or the request's.
 func seccompFact(h *bundle.Host, _ *parts, rec *container.Container, _ *image.Image) error {

@@ -38,6 +38,8 @@ func TestBadWords(t *testing.T) {
 		{"a reference in capitals", []string{"run", "Debian", "true"}, 125, "lowercase"},
 		{"a network that is not there", []string{"run", "--network", "bridge0", "host", "true"}, 125, "bridge0"},
 		{"a source of --mount that is not there", []string{"create", "--mount", "type=bind,source=/no/such,target=/mnt", "host", "true"}, 125, "bind source path does not exist: /no/such"},
+		{"a program without a name", []string{"run", "host", ""}, 127, `exec: "": executable file not found in $PATH`},
+		{"a server of names without a number", []string{"run", "--dns", "there", "host", "true"}, 125, `"there" is not an ip address`},
 		{"a named volume", []string{"run", "-v", "data:/data", "host", "true"}, 125, "volume"},
 		{"an empty security option", []string{"run", "--security-opt", "seccomp=", "host", "true"}, 125, "seccomp"},
 		{"millions of processors", []string{"run", "--cpuset-cpus", "1-999999999999", "host", "true"}, 125, "cpuset"},
@@ -63,6 +65,29 @@ func TestBadWords(t *testing.T) {
 	}
 	if got := e.ok("ps", "-aq"); got != "" {
 		t.Errorf("a refused command left containers: %s", got)
+	}
+}
+
+// An exec that cannot be has docker's exit codes.
+func TestUnfitExec(t *testing.T) {
+	e := newEngine(t)
+	e.ok("run", "-d", "--name", "fit", "host", "sleep", "600")
+	for _, tt := range []struct {
+		args []string
+		code int
+		says string
+	}{
+		{[]string{"-u", "nobody-of-that-name", "fit", "true"}, 126, "unable to find user"},
+		{[]string{"-w", "relative", "fit", "true"}, 126, "needs to be an absolute path"},
+		{[]string{"-w", "/no/such", "fit", "true"}, 127, "no such file or directory"},
+		{[]string{"fit", ""}, 127, `exec: "": executable file not found in $PATH`},
+		{[]string{"fit", "/etc/passwd"}, 126, "permission denied"},
+	} {
+		r := e.run(append([]string{"exec"}, tt.args...)...)
+		if r.code != tt.code || !strings.Contains(r.err, tt.says) {
+			t.Errorf("%q: want exit code %d and %q, got %s", tt.args, tt.code, tt.says, r)
+		}
+		oneLine(t, r)
 	}
 }
 

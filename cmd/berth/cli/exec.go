@@ -83,7 +83,7 @@ func execEnd(err error, name string) error {
 		return nil
 	case errors.Is(err, detach.ErrDetached):
 		return exit{1, err}
-	case errors.Is(err, engine.ErrNoUser):
+	case errors.Is(err, engine.ErrUnfit):
 		return exit{codeNotExec, err}
 	}
 	if code := startCode(err, 0); code != 0 {

@@ -2,6 +2,7 @@ package request
 
 import (
 	"fmt"
+	"net/netip"
 	"path"
 	"path/filepath"
 	"strings"
@@ -197,7 +198,12 @@ func (p *parser) hosts() error {
 		}
 		p.r.ExtraHosts = append(p.r.ExtraHosts, name+":"+strings.Trim(ip, "[]"))
 	}
-	for _, l := range []List{p.f.dns, p.f.dnsOpt, p.f.dnsSch} {
+	for _, ip := range p.f.dns {
+		if _, err := netip.ParseAddr(ip); err != nil {
+			return fmt.Errorf("--dns: %q is not an ip address", ip)
+		}
+	}
+	for _, l := range []List{p.f.dnsOpt, p.f.dnsSch} {
 		for _, v := range l {
 			if v == "" || !plain(v) {
 				return fmt.Errorf("--dns…: %q is no usable value", v)

@@ -1,6 +1,8 @@
 package shape
 
 import (
+	"strings"
+
 	"strconv"
 
 	"github.com/berth-engine/berth/container"
@@ -27,6 +29,28 @@ type ConfigView struct {
 	Labels       map[string]string
 	StopSignal   string `json:",omitempty"`
 	StopTimeout  *int   `json:",omitempty"`
+}
+
+// environment is what the user and the image set, in docker's order, without
+// what the container gets besides (HOSTNAME, HOME, TERM).
+func environment(d engine.Details) []string {
+	env := []string{}
+	set := map[string]bool{}
+	for _, kv := range d.Container.Request.Env {
+		key, _, ok := strings.Cut(kv, "=")
+		if set[key] = true; ok {
+			env = append(env, kv)
+		}
+	}
+	if d.Image == nil {
+		return env
+	}
+	for _, kv := range d.Image.Config.Config.Env {
+		if key, _, _ := strings.Cut(kv, "="); !set[key] {
+			env = append(env, kv)
+		}
+	}
+	return env
 }
 
 func config(d engine.Details) ConfigView {
@@ -58,9 +82,7 @@ func config(d engine.Details) ConfigView {
 		}
 		v.Volumes = own.Volumes
 	}
-	if d.Spec != nil && d.Spec.Process != nil {
-		v.Env = d.Spec.Process.Env
-	}
+	v.Env = environment(d)
 	if len(v.Entrypoint) == 0 {
 		v.Entrypoint = nil
 	}
