@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -17,10 +16,9 @@ import (
 	"github.com/berth-engine/berth/engine/detach"
 )
 
-// pipes are the standard streams of an exec without a terminal. A stream that
-// is a pipe of the caller's goes to the process as it is; anything else (a
-// terminal, a file, a buffer) stays out of the container's reach behind a pipe
-// of our own.
+// pipes are the standard streams of an exec without a terminal. What the caller
+// has (a terminal, a file, a pipe) stays out of the container's reach behind a
+// pipe of our own, and is let go with the client, not with the process.
 //
 //	caller's file ──copy──► pipe ──► process
 type pipes struct {
@@ -41,23 +39,15 @@ type flow struct {
 func newPipes(s Streams) (*pipes, error) {
 	p := &pipes{}
 	if s.In != nil {
-		if f, ok := passable(s.In); ok {
-			p.child[0] = f
-		} else {
-			r, w, err := os.Pipe()
-			if err != nil {
-				return nil, err
-			}
-			p.child[0], p.in, p.source = r, w, s.In
-			p.mine = append(p.mine, r)
+		r, w, err := os.Pipe()
+		if err != nil {
+			return nil, err
 		}
+		p.child[0], p.in, p.source = r, w, s.In
+		p.mine = append(p.mine, r)
 	}
 	for i, to := range []io.Writer{s.Out, s.Err} {
 		if to == nil {
-			continue
-		}
-		if f, ok := passable(to); ok {
-			p.child[1+i] = f
 			continue
 		}
 		r, w, err := os.Pipe()
@@ -70,16 +60,6 @@ func newPipes(s Streams) (*pipes, error) {
 		p.out = append(p.out, flow{r, to})
 	}
 	return p, nil
-}
-
-// passable reports whether stream is a pipe.
-func passable(stream any) (*os.File, bool) {
-	f, ok := stream.(*os.File)
-	if !ok {
-		return nil, false
-	}
-	st, err := f.Stat()
-	return f, err == nil && st.Mode().Type() == fs.ModeNamedPipe
 }
 
 // start copies, now that the process has its ends.

@@ -2,7 +2,9 @@ package e2e
 
 import (
 	"bytes"
+	"io"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -68,5 +70,45 @@ func TestFleetingIsRestarted(t *testing.T) {
 				t.Errorf("after the end it is still there: %s", r)
 			}
 		})
+	}
+}
+
+// Who reads an exec's output through a pipe sees its end when the client is
+// killed, as with docker: timeout(1) would otherwise not help. The process
+// goes on.
+func TestExecLetsGo(t *testing.T) {
+	e := newEngine(t)
+	e.ok("run", "-d", "--name", "slow", "host", "sleep", "600")
+	cmd := e.command(t.Context(), "exec", "slow", "sh", "-c", "echo begun; exec sleep 601")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 6)
+	if _, err := io.ReadFull(out, line); err != nil || string(line) != "begun\n" {
+		t.Fatalf("%q %v", line, err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	end := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(out)
+		end <- err
+	}()
+	select {
+	case err := <-end:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the pipe is held open")
+	}
+	cmd.Wait()
+	if got := e.ok("top", "slow", "-o", "pid,args"); !strings.Contains(got, "sleep 601") {
+		t.Errorf("the process has not gone on: %s", got)
 	}
 }
