@@ -1,9 +1,8 @@
 package shape
 
 import (
-	"strings"
-
 	"strconv"
+	"strings"
 
 	"github.com/berth-engine/berth/container"
 	"github.com/berth-engine/berth/engine"
