@@ -39,7 +39,7 @@ type flow struct {
 func newPipes(s Streams) (*pipes, error) {
 	p := &pipes{}
 	if s.In != nil {
-		r, w, err := os.Pipe()
+		r, w, err := pipe(1)
 		if err != nil {
 			return nil, err
 		}
@@ -50,7 +50,7 @@ func newPipes(s Streams) (*pipes, error) {
 		if to == nil {
 			continue
 		}
-		r, w, err := os.Pipe()
+		r, w, err := pipe(0)
 		if err != nil {
 			p.close()
 			return nil, err
@@ -60,6 +60,21 @@ func newPipes(s Streams) (*pipes, error) {
 		p.out = append(p.out, flow{r, to})
 	}
 	return p, nil
+}
+
+// pipe makes a pipe whose end number own, 0 or 1, is for us. The other blocks,
+// as programs expect of their standard streams; os.Pipe's would not.
+func pipe(own int) (r, w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, nil, os.NewSyscallError("pipe2", err)
+	}
+	if err := unix.SetNonblock(fds[own], true); err != nil {
+		unix.Close(fds[0])
+		unix.Close(fds[1])
+		return nil, nil, os.NewSyscallError("fcntl", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "pipe"), os.NewFile(uintptr(fds[1]), "pipe"), nil
 }
 
 // start copies, now that the process has its ends.

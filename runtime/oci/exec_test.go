@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -167,6 +168,9 @@ func TestExecInStopped(t *testing.T) {
 
 // --ignore-paused: the process is there and runs on resume.
 func TestExecIgnorePaused(t *testing.T) {
+	// Where the child is born in a frozen group, the fork waits for the thaw and
+	// keeps the processor of Go's that it runs on: the test needs another.
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(max(2, runtime.NumCPU())))
 	p := running(t)
 	if err := p.Freeze(t.Context(), p.id, true); err != nil {
 		t.Fatal(err)

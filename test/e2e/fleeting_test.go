@@ -2,7 +2,12 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,4 +116,76 @@ func TestExecLetsGo(t *testing.T) {
 	if got := e.ok("top", "slow", "-o", "pid,args"); !strings.Contains(got, "sleep 601") {
 		t.Errorf("the process has not gone on: %s", got)
 	}
+}
+
+// The streams of an exec block, as programs expect: they wait for a slow reader,
+// and for input that comes late.
+func TestExecStreamsBlock(t *testing.T) {
+	e := newEngine(t)
+	e.ok("run", "-d", "--name", "flow", "host", "sleep", "600")
+	const size = 1 << 20
+	file := filepath.Join(t.TempDir(), "out")
+	for _, tt := range []struct {
+		name string
+		run  func(cmd *exec.Cmd) (int, error)
+	}{
+		{"slow reader", func(cmd *exec.Cmd) (int, error) {
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				return 0, err
+			}
+			if err := cmd.Start(); err != nil {
+				return 0, err
+			}
+			time.Sleep(300 * time.Millisecond) // until all pipes are full
+			text, err := io.ReadAll(out)
+			return len(text), errors.Join(err, cmd.Wait())
+		}},
+		{"file", func(cmd *exec.Cmd) (int, error) {
+			f, err := os.Create(file)
+			if err != nil {
+				return 0, err
+			}
+			defer f.Close()
+			cmd.Stdout = f
+			err = cmd.Run()
+			st, serr := f.Stat()
+			return int(st.Size()), errors.Join(err, serr)
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			cmd := e.command(t.Context(), "exec", "flow", "head", "-c", strconv.Itoa(size), "/dev/zero")
+			var errs bytes.Buffer
+			cmd.Stderr = &errs
+			if n, err := tt.run(cmd); n != size || err != nil {
+				t.Errorf("%d bytes of %d came: %v %s", n, size, err, errs.String())
+			}
+		})
+	}
+	t.Run("late input", func(t *testing.T) {
+		cmd := e.command(t.Context(), "exec", "-i", "flow", "sh", "-c", "echo ready >&2; cat")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ready, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		cmd.Stdout = &out
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(ready, make([]byte, len("ready\n"))); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond) // so that cat reads before there is anything
+		io.WriteString(in, "late")
+		in.Close()
+		text, _ := io.ReadAll(ready)
+		if err := cmd.Wait(); err != nil || out.String() != "late" {
+			t.Errorf("%q %v %s", out.String(), err, text)
+		}
+	})
 }
