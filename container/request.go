@@ -1,6 +1,9 @@
 package container
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Request is everything a user can ask of a container, after the command line
 // or an API body was parsed and checked, and before the image was looked at.
@@ -120,6 +123,17 @@ type Resources struct {
 	CpusetMems        string `json:",omitempty"`
 	PidsLimit         int64  `json:",omitempty"` // -1 unlimited; 0: the default of the bundle package
 	BlkioWeight       uint16 `json:",omitempty"`
+}
+
+// SwapTotal is memory and swap together: what was asked, else twice the memory.
+func (r Resources) SwapTotal() int64 {
+	if r.MemorySwap != 0 || r.Memory == 0 {
+		return r.MemorySwap
+	}
+	if r.Memory > math.MaxInt64/2 {
+		return -1
+	}
+	return 2 * r.Memory
 }
 
 // LogOptions is --log-driver and --log-opt.

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"math"
 	"slices"
 	"strings"
 
@@ -60,24 +59,13 @@ func memory(r container.Resources, h Host) (*specs.LinuxMemory, error) {
 	if r.MemoryReservation > 0 {
 		m.Reservation = &r.MemoryReservation
 	}
-	if swap := swapTotal(r); swap != 0 && !h.NoSwapLimit {
+	if swap := r.SwapTotal(); swap != 0 && !h.NoSwapLimit {
 		m.Swap = &swap
 	}
 	if *m == (specs.LinuxMemory{}) {
 		return nil, nil
 	}
 	return m, nil
-}
-
-// swapTotal is memory and swap together: what was asked, else twice the memory.
-func swapTotal(r container.Resources) int64 {
-	if r.MemorySwap != 0 || r.Memory == 0 {
-		return r.MemorySwap
-	}
-	if r.Memory > math.MaxInt64/2 {
-		return -1
-	}
-	return 2 * r.Memory
 }
 
 func cpu(r container.Resources, h Host) (*specs.LinuxCPU, error) {

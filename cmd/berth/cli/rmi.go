@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/berth-engine/berth/image"
+	"github.com/berth-engine/berth/internal/fault"
 )
 
 func newRmi(a *app) *cobra.Command {
@@ -23,6 +26,10 @@ func newRmi(a *app) *cobra.Command {
 					if err := a.removed(r); err != nil {
 						return err
 					}
+				}
+				if force && errors.Is(err, fault.NotFound) {
+					a.complain(notFound(err, "image", name))
+					return nil
 				}
 				return notFound(err, "image", name)
 			})

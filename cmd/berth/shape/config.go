@@ -184,7 +184,7 @@ func hostConfig(d engine.Details) HostConfigView {
 		Annotations: r.Annotations, Runtime: "berth-oci", CpuShares: res.CPUShares, Memory: res.Memory, NanoCpus: res.NanoCPUs,
 		CgroupParent: r.CgroupParent, BlkioWeight: res.BlkioWeight, CpuPeriod: res.CPUPeriod, CpuQuota: res.CPUQuota,
 		CpusetCpus: res.CpusetCPUs, CpusetMems: res.CpusetMems, Devices: []DeviceView{}, DeviceCgroupRules: r.DeviceRules,
-		MemoryReservation: res.MemoryReservation, MemorySwap: res.MemorySwap, Ulimits: []UlimitView{},
+		MemoryReservation: res.MemoryReservation, MemorySwap: res.SwapTotal(), Ulimits: []UlimitView{},
 	}
 	if v.ShmSize == 0 {
 		v.ShmSize = 64 << 20
