@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func cmdCheckpoint(a *app) func() (int, error) {
 	declareImage(a, &m)
 	f := a.flags
 	f.StringVar(&req.Parent, "parent-path", "", "directory of an earlier pre-dump, relative to --image-path")
-	pages := f.String("page-server", "", "ADDRESS:PORT that takes the pages")
+	pages := f.String("page-server", "", "ADDRESS:PORT that takes the pages, or with --lazy-pages has them")
 	ready := f.Int("status-fd", -1, "descriptor that gets a zero byte when lazy pages can be had")
 	f.BoolVar(&m.LeaveRunning, "leave-running", false, "let the container go on")
 	f.BoolVar(&req.PreDump, "pre-dump", false, "write memory only, and let the container go on")
@@ -76,7 +77,12 @@ func cmdCheckpoint(a *app) func() (int, error) {
 		if req.Ready, err = statusFile(*ready); err != nil {
 			return 1, err
 		}
-		return 0, a.rt.Checkpoint(context.Background(), req)
+		ctx, stop := context.Background(), func() {}
+		if m.LazyPages { // it may be waited for in vain
+			ctx, stop = signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
+		}
+		defer stop()
+		return 0, a.rt.Checkpoint(ctx, req)
 	}
 }
 

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // criu starts one of CRIU's own servers, which ends by itself when it has
@@ -90,6 +94,7 @@ func TestCheckpointPageServer(t *testing.T) {
 	s := newShell(t, "")
 	n := s.runCounting(nil)
 	there, port := s.dir("there"), freePort(t)
+	s.oneLine("Can't connect to server 127.0.0.1:"+port, "checkpoint", "--image-path", "img", "--page-server", "127.0.0.1:"+port, s.id)
 	ended := s.criu("page-server", "--images-dir", there, "--address", "127.0.0.1", "--port", port)
 	s.listening(port)
 	s.want(0, "", "checkpoint", "--image-path", "img", "--page-server", "127.0.0.1:"+port, s.id)
@@ -113,28 +118,41 @@ func TestCheckpointPageServer(t *testing.T) {
 	s.counts(n)
 }
 
+func needsLazy(t *testing.T) {
+	t.Helper()
+	if out, err := exec.Command("criu", "check", "--feature", "uffd-noncoop").CombinedOutput(); err != nil {
+		t.Skipf("no lazy pages on this kernel: %s", out)
+	}
+}
+
+// serveLazily starts a checkpoint that waits at a port for those who fetch
+// memory.
+func (s *shell) serveLazily(images, port string) *exec.Cmd {
+	s.t.Helper()
+	ready, status := pipe(s.t)
+	dump := exec.Command(s.exe, "--root", s.root, "checkpoint", "--image-path", images, "--lazy-pages",
+		"--page-server", "127.0.0.1:"+port, "--status-fd", "3", s.id)
+	dump.Dir, dump.Stderr, dump.ExtraFiles = s.work, &bytes.Buffer{}, []*os.File{status}
+	if err := dump.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	status.Close()
+	var b [2]byte
+	if got, err := ready.Read(b[:]); got != 1 || b[0] != 0 {
+		s.t.Fatalf("--status-fd: %d bytes %v, %v; %s", got, b, err, dump.Stderr)
+	}
+	return dump
+}
+
 // TestCheckpointLazyPages: a container goes on under another name while its
 // memory is still with the one that it was.
 func TestCheckpointLazyPages(t *testing.T) {
 	needsCriu(t)
 	s := newShell(t, "")
-	if out, err := exec.Command("criu", "check", "--feature", "uffd-noncoop").CombinedOutput(); err != nil {
-		t.Skipf("no lazy pages on this kernel: %s", out)
-	}
+	needsLazy(t)
 	n := s.runCounting(nil)
 	port := freePort(t)
-	ready, status := pipe(t)
-	dump := exec.Command(s.exe, "--root", s.root, "checkpoint", "--image-path", "img", "--lazy-pages",
-		"--page-server", "127.0.0.1:"+port, "--status-fd", "3", s.id)
-	dump.Dir, dump.Stderr, dump.ExtraFiles = s.work, os.Stderr, []*os.File{status}
-	if err := dump.Start(); err != nil {
-		t.Fatal(err)
-	}
-	status.Close()
-	var b [2]byte
-	if got, err := ready.Read(b[:]); got != 1 || b[0] != 0 {
-		t.Fatalf("--status-fd: %d bytes %v, %v", got, b, err)
-	}
+	dump := s.serveLazily("img", port)
 	work := s.dir("w")
 	ended := s.criu("lazy-pages", "--page-server", "--address", "127.0.0.1", "--port", port,
 		"--images-dir", filepath.Join(s.work, "img"), "--work-dir", work)
@@ -149,10 +167,39 @@ func TestCheckpointLazyPages(t *testing.T) {
 		t.Error(err)
 	}
 	if err := dump.Wait(); err != nil {
-		t.Errorf("checkpoint: %v", err)
+		t.Errorf("checkpoint: %v: %s", err, dump.Stderr)
 	}
 	s.want(1, "does not exist", "state", s.id)
 	to.counts(to.counts(0)) // with nobody to bring it more
+}
+
+// TestCheckpointLazyPagesInVain: whoever does not want to wait any longer for
+// those who fetch memory has the container go on, and nothing of CRIU left.
+func TestCheckpointLazyPagesInVain(t *testing.T) {
+	needsCriu(t)
+	needsLazy(t)
+	s := newShell(t, "")
+	s.runCounting(nil)
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM} {
+		dump := s.serveLazily("img", freePort(t))
+		n := s.counts(0)
+		if err := dump.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		err := dump.Wait()
+		if said := fmt.Sprint(dump.Stderr); dump.ProcessState.ExitCode() != 1 || !strings.Contains(said, "signal received") || strings.Count(said, "\n") != 1 {
+			t.Errorf("%v: %v, %s", sig, err, said)
+		}
+		s.counts(n)
+		if _, err := os.Lstat(filepath.Join(s.work, "img/descriptors.json")); err == nil {
+			t.Error("what is no checkpoint looks like one")
+		}
+	}
+	n := s.counts(0)
+	s.want(0, "", "checkpoint", "--image-path", "img", s.id)
+	s.gone()
+	s.want(0, "", "restore", "--detach", "--bundle", s.bundle, "--image-path", "img", s.id)
+	s.counts(n)
 }
 
 // tcpPair is a connection within a container, in Perl: $l listens, $to is the

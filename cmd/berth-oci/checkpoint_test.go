@@ -543,6 +543,7 @@ func TestCheckpointRefused(t *testing.T) {
 	s.oneLine("not a directory", "checkpoint", "--image-path", "file", s.id)
 	s.oneLine("give ADDRESS:PORT", "checkpoint", "--page-server", "x", s.id)
 	s.oneLine("--status-fd", "checkpoint", "--lazy-pages", "--status-fd", "99", s.id)
+	s.oneLine("give --page-server ADDRESS:PORT", "checkpoint", "--lazy-pages", s.id)
 	s.env = append(s.env, "PATH=/none")
 	s.oneLine("criu is not installed", "checkpoint", s.id)
 	s.want(0, `"status": "running"`, "state", s.id)

@@ -30,6 +30,13 @@ func TestQuote(t *testing.T) {
 	if got := quote(log); got != want {
 		t.Errorf("got %q", got)
 	}
+	log = `(00.087763) Connecting to server 127.0.0.1:1
+(00.089192) Can't connect to server 127.0.0.1:1
+(00.098655) Error (compel/f.c:6): Can't detach
+`
+	if got := quote(log); got != "Can't connect to server 127.0.0.1:1; Can't detach" {
+		t.Errorf("got %q", got)
+	}
 	if got := quote("all is well\n"); got != "" {
 		t.Errorf("got %q", got)
 	}

@@ -37,6 +37,7 @@ type Job struct {
 
 	patience time.Duration // see below; for tests
 	stuck    bool
+	serving  bool // everything is written but pages that others fetch from CRIU
 }
 
 // patience is how long CRIU may take for a step when all processes are there
@@ -56,6 +57,8 @@ func (j *Job) Pass(f *os.File) int {
 
 // Run does the job. CRIU and our own program are gone when it returns; a
 // restored process, whose number came with PostRestore, is a child of ours.
+// When ctx ends CRIU gives up at its next step, and while it serves lazy pages
+// at once.
 func (j *Job) Run(ctx context.Context) (err error) {
 	if err := j.Check(); err != nil {
 		return err
@@ -76,10 +79,12 @@ func (j *Job) Run(ctx context.Context) (err error) {
 	if err := wire.Send(j.Request, nil); err != nil {
 		return err
 	}
-	if err := j.follow(wire); err != nil {
-		return errors.Join(context.Cause(ctx), err)
+	err = j.follow(wire)
+	if err != nil && ctx.Err() != nil {
+		j.stuck = j.stuck || j.serving // it listens to nobody but who fetches pages
+		return context.Cause(ctx)
 	}
-	return nil
+	return err
 }
 
 // start starts both programs. Their end is on the stack: first our end of the
@@ -168,8 +173,11 @@ func (j *Job) follow(wire *Wire) error {
 		if err := j.at(e, with); err != nil && refused == nil {
 			refused = err
 		}
-		if e.Step == PostRestore {
+		switch e.Step {
+		case PostRestore:
 			wire.limit(cmp.Or(j.patience, patience))
+		case StatusReady:
+			j.serving = true
 		}
 		if err := wire.Send(Answer{Go: refused == nil}, nil); err != nil && refused == nil {
 			return err

@@ -17,11 +17,17 @@ const (
 
 // quote is the last errors of a text that CRIU wrote, in one line; "" without.
 // A line of it has a time, a process, "Error", where in its source, and what.
+// That no page server is there it says without the middle of these.
 func quote(text string) string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		_, line, found := strings.Cut(line, "Error (")
-		if _, what, ok := strings.Cut(line, "): "); found && ok {
+		_, rest, found := strings.Cut(line, "Error (")
+		_, what, ok := strings.Cut(rest, "): ")
+		if !found {
+			_, what, ok = strings.Cut(line, ") Can't ")
+			what = "Can't " + what
+		}
+		if ok {
 			lines = append(lines, clip(what))
 		}
 	}

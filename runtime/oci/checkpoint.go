@@ -26,8 +26,8 @@ type CheckpointRequest struct {
 	Parent  string // an earlier image, relative to Images
 	Address string // of the page server, with its Port; "" writes pages to Images
 	Port    int
-	// Ready hears a zero byte when a checkpoint with lazy pages serves them. It
-	// is closed then.
+	// Ready hears a zero byte when a checkpoint with lazy pages serves them, at
+	// Address. It is closed then.
 	Ready *os.File
 }
 
@@ -45,6 +45,10 @@ type dump struct {
 // Checkpoint has CRIU write a running or paused container to files. Unless it
 // is to go on, the container is deleted then. When Checkpoint fails the
 // container goes on as before.
+//
+// The end of ctx is that of a checkpoint with lazy pages, which waits until
+// they are fetched. Any other comes to its end: broken off at the last moment
+// it would leave neither a container nor a checkpoint.
 func (r *Runtime) Checkpoint(ctx context.Context, req CheckpointRequest) (err error) {
 	d := &dump{r: r, req: &req}
 	if err := d.look(); err != nil {
@@ -63,6 +67,9 @@ func (r *Runtime) Checkpoint(ctx context.Context, req CheckpointRequest) (err er
 	}
 	if err := d.prepare(undo); err != nil {
 		return err
+	}
+	if !req.LazyPages {
+		ctx = context.WithoutCancel(ctx)
 	}
 	if err := d.job.Run(ctx); err != nil {
 		return fault.Op("checkpoint", req.ID, err)
@@ -88,6 +95,9 @@ func (d *dump) look() (err error) {
 	}
 	if d.spec, err = readSpec(d.r.config(d.req.ID)); err != nil {
 		return err
+	}
+	if d.req.LazyPages && d.req.Address == "" {
+		return fault.New(fault.Invalid, "--lazy-pages: give --page-server ADDRESS:PORT, where the memory is to be fetched")
 	}
 	if err := d.req.keepable(d.st.Bundle, d.spec); err != nil {
 		return fault.Op("checkpoint", d.req.ID, err)
