@@ -77,10 +77,7 @@ func cmdCheckpoint(a *app) func() (int, error) {
 		if req.Ready, err = statusFile(*ready); err != nil {
 			return 1, err
 		}
-		ctx, stop := context.Background(), func() {}
-		if m.LazyPages { // it may be waited for in vain
-			ctx, stop = signal.NotifyContext(ctx, unix.SIGINT, unix.SIGTERM)
-		}
+		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
 		defer stop()
 		return 0, a.rt.Checkpoint(ctx, req)
 	}

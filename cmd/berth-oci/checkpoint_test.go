@@ -212,6 +212,47 @@ func TestCheckpointLeaveRunning(t *testing.T) {
 	s.counts(s.count(s.pid()))
 }
 
+// TestCheckpointInterrupted: whenever the signal comes, there is the container
+// or its checkpoint afterwards.
+func TestCheckpointInterrupted(t *testing.T) {
+	needsCriu(t)
+	s := newShell(t, "")
+	n := s.runCounting(nil)
+	gaveUp := false
+	for i := range 6 {
+		images := fmt.Sprint("img", i)
+		cmd := exec.Command(s.exe, "--root", s.root, "checkpoint", "--image-path", images, s.id)
+		var said strings.Builder
+		cmd.Dir, cmd.Stderr = s.work, &said
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		s.until(func() bool { _, err := os.Stat(filepath.Join(s.work, images, "dump.log")); return err == nil })
+		time.Sleep(time.Duration(i) * 40 * time.Millisecond)
+		if err := cmd.Process.Signal(unix.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		cmd.Wait()
+		_, err := os.Lstat(filepath.Join(s.work, images, "descriptors.json"))
+		switch cmd.ProcessState.ExitCode() {
+		case 0:
+			s.gone()
+			s.want(0, "", "restore", "--detach", "--bundle", s.bundle, "--image-path", images, s.id)
+		case 1:
+			gaveUp = true
+			if !strings.Contains(said.String(), "interrupt signal received") || strings.Count(said.String(), "\n") != 1 || err == nil {
+				t.Errorf("%d: %s, descriptors: %v", i, said.String(), err)
+			}
+		default:
+			t.Errorf("%d: %v", i, cmd.ProcessState)
+		}
+		n = s.counts(n)
+	}
+	if !gaveUp {
+		t.Error("no signal came in time")
+	}
+}
+
 func TestCheckpointPreDump(t *testing.T) {
 	needsCriu(t)
 	s := newShell(t, "")

@@ -1,6 +1,7 @@
 package criu
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -152,7 +153,7 @@ func follow(t *testing.T, at func(Event, *os.File) error, says ...any) error {
 	j := &Job{WorkDir: "/none", At: at}
 	j.Verb, j.Log = Dump, "dump.log"
 	go func() {
-		done <- j.follow(a)
+		done <- j.follow(t.Context(), a)
 		a.Close()
 	}()
 	for _, s := range says {
@@ -196,6 +197,31 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// When nobody wants it any more CRIU is told to give up; what it has done all
+// the same is done.
+func TestFollowUnwanted(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, end := range []Event{{Done: true}, {Error: "gave up"}} {
+		a, b := wires(t)
+		j := &Job{WorkDir: "/none"}
+		j.Verb, j.Log = Dump, "dump.log"
+		for _, e := range []Event{{Step: "post-dump"}, end} {
+			if err := b.Send(e, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		err := j.follow(ctx, a)
+		if (err == nil) != end.Done {
+			t.Errorf("%+v: %v", end, err)
+		}
+		answer := Answer{Go: true}
+		if _, err := b.Receive(&answer); err != nil || answer.Go {
+			t.Errorf("%+v: CRIU was told %+v, %v", end, answer, err)
+		}
+	}
+}
+
 // CRIU that does not get on after its last work is not waited for.
 func TestFollowStuck(t *testing.T) {
 	a, b := wires(t)
@@ -204,7 +230,7 @@ func TestFollowStuck(t *testing.T) {
 	if err := b.Send(Event{Step: PostRestore, Pid: 1}, nil); err != nil {
 		t.Fatal(err)
 	}
-	err := j.follow(a)
+	err := j.follow(t.Context(), a)
 	if want := "criu restore: did not come to an end (its log would be in /none/restore.log)"; fmt.Sprint(err) != want || !j.stuck {
 		t.Errorf("%v, want %s; stuck: %v", err, want, j.stuck)
 	}

@@ -57,8 +57,9 @@ func (j *Job) Pass(f *os.File) int {
 
 // Run does the job. CRIU and our own program are gone when it returns; a
 // restored process, whose number came with PostRestore, is a child of ours.
-// When ctx ends CRIU gives up at its next step, and while it serves lazy pages
-// at once.
+//
+// When ctx ends CRIU gives up at its next step, if it comes to one: a job that
+// is done is done. Lazy pages, which may be waited for in vain, end at once.
 func (j *Job) Run(ctx context.Context) (err error) {
 	if err := j.Check(); err != nil {
 		return err
@@ -74,12 +75,14 @@ func (j *Job) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	stop := context.AfterFunc(ctx, wire.hangUp)
-	defer stop()
+	if j.LazyPages {
+		stop := context.AfterFunc(ctx, wire.hangUp)
+		defer stop()
+	}
 	if err := wire.Send(j.Request, nil); err != nil {
 		return err
 	}
-	err = j.follow(wire)
+	err = j.follow(ctx, wire)
 	if err != nil && ctx.Err() != nil {
 		j.stuck = j.stuck || j.serving // it listens to nobody but who fetches pages
 		return context.Cause(ctx)
@@ -143,7 +146,7 @@ func (j *Job) ends(wire *Wire, relay, work *exec.Cmd) error {
 }
 
 // follow answers each step until the last word.
-func (j *Job) follow(wire *Wire) error {
+func (j *Job) follow(ctx context.Context, wire *Wire) error {
 	var refused error
 	for {
 		var e Event
@@ -179,7 +182,7 @@ func (j *Job) follow(wire *Wire) error {
 		case StatusReady:
 			j.serving = true
 		}
-		if err := wire.Send(Answer{Go: refused == nil}, nil); err != nil && refused == nil {
+		if err := wire.Send(Answer{Go: refused == nil && ctx.Err() == nil}, nil); err != nil && refused == nil {
 			return err
 		}
 	}

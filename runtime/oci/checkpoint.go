@@ -46,9 +46,8 @@ type dump struct {
 // is to go on, the container is deleted then. When Checkpoint fails the
 // container goes on as before.
 //
-// The end of ctx is that of a checkpoint with lazy pages, which waits until
-// they are fetched. Any other comes to its end: broken off at the last moment
-// it would leave neither a container nor a checkpoint.
+// When ctx ends there is the container or the checkpoint, never neither. One
+// with lazy pages waits for those who fetch them no longer than that.
 func (r *Runtime) Checkpoint(ctx context.Context, req CheckpointRequest) (err error) {
 	d := &dump{r: r, req: &req}
 	if err := d.look(); err != nil {
@@ -67,9 +66,6 @@ func (r *Runtime) Checkpoint(ctx context.Context, req CheckpointRequest) (err er
 	}
 	if err := d.prepare(undo); err != nil {
 		return err
-	}
-	if !req.LazyPages {
-		ctx = context.WithoutCancel(ctx)
 	}
 	if err := d.job.Run(ctx); err != nil {
 		return fault.Op("checkpoint", req.ID, err)
