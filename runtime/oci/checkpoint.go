@@ -213,7 +213,7 @@ func (d *dump) files(undo *cleanup.Stack) error {
 	defer root.Close()
 	f := foreignOf(d.spec, unifiedOnly(d.st.Cgroups))
 	d.job.External = append(d.job.External, f.dumped(points, func(dst string) int { return mountIn(root, dst) })...)
-	streams, err := streamsOf(d.st.Pid, func(id int) bool {
+	streams, err := steadyStreams(d.st.Pid, func(id int) bool {
 		for _, p := range points {
 			if p.ID == id {
 				return true

@@ -2,11 +2,15 @@ package oci
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -67,6 +71,54 @@ func externalStreams(names []string) (keys []string) {
 	return keys
 }
 
+// steadyTries is how often the streams are looked at before they are taken as
+// they are, five milliseconds apart.
+const steadyTries = 40
+
+// steadyStreams is streamsOf at a moment when nothing is redirected. A shell
+// that runs `echo x >file` has its standard output somewhere else for that
+// long, under a number of its own.
+func steadyStreams(pid int, inside func(mountID int) bool) (names []string, err error) {
+	for try := range steadyTries {
+		if try > 0 {
+			time.Sleep(5 * time.Millisecond)
+		}
+		if names, err = streamsOf(pid, inside); err != nil || !slices.ContainsFunc(names, isOwn) {
+			return names, err
+		}
+		if mayKeepStream(pid, inside) {
+			continue
+		}
+		again, err := streamsOf(pid, inside)
+		if err != nil || slices.Equal(names, again) {
+			return again, err
+		}
+	}
+	return names, nil
+}
+
+func isOwn(name string) bool { return streamKey(name) == "" }
+
+// mayKeepStream says whether a process has something open, beside its standard
+// streams, that one of them could have been.
+func mayKeepStream(pid int, inside func(mountID int) bool) bool {
+	dir := fmt.Sprintf("/proc/%d/", pid)
+	fds, err := os.ReadDir(dir + "fd")
+	if err != nil {
+		return false
+	}
+	for _, fd := range fds {
+		if n, err := strconv.Atoi(fd.Name()); err != nil || n <= 2 {
+			continue
+		}
+		name, err := streamOf(dir+"fd/"+fd.Name(), dir+"fdinfo/"+fd.Name(), inside)
+		if err == nil && !isOwn(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // streamsOf names the standard streams of a process; inside says whether a
 // mount is one of its own.
 func streamsOf(pid int, inside func(mountID int) bool) ([]string, error) {
@@ -81,11 +133,17 @@ func streamsOf(pid int, inside func(mountID int) bool) ([]string, error) {
 	return names, nil
 }
 
+// streamOf is "" for what is closed, or is closed meanwhile.
 func streamOf(link, info string, inside func(int) bool) (string, error) {
-	name, err := os.Readlink(link)
-	if os.IsNotExist(err) {
-		return "", nil // closed
+	name, err := nameStream(link, info, inside)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
 	}
+	return name, err
+}
+
+func nameStream(link, info string, inside func(int) bool) (string, error) {
+	name, err := os.Readlink(link)
 	if err != nil || strings.HasPrefix(name, "pipe:") {
 		return name, err
 	}

@@ -41,7 +41,7 @@ var v2 = []job{
 			"TestCheckpointTerminal", "TestCheckpointUserNamespace", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
 			"TestCheckpointTCP", "TestCheckpointLocks", "TestCheckpointLinkRemap", "TestCheckpointSocketOutside", "TestCheckpointAutoDedup",
 			"TestCheckpointGroupModes", "TestCheckpointStrict", "TestCheckpointProfile", "TestCheckpointStuck",
-			"TestCheckpointInterrupted", "TestCheckpointPageServer", "TestCheckpointLazyPages", "TestCheckpointLazyPagesInVain", "TestCheckpointTCPClose", "TestCheckpointTCPInFlight",
+			"TestCheckpointInterrupted", "TestCheckpointRedirecting", "TestCheckpointPageServer", "TestCheckpointLazyPages", "TestCheckpointLazyPagesInVain", "TestCheckpointTCPClose", "TestCheckpointTCPInFlight",
 		},
 	},
 }
