@@ -36,15 +36,19 @@ func TestSteadyStreams(t *testing.T) {
 			}
 			os.Truncate(to, 0)
 			out, err := os.Create(filepath.Join(dir, "out"))
-			if kind == "pipe" {
-				var in *os.File
-				in, out, err = os.Pipe()
-				defer in.Close()
-			}
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer out.Close()
+			if kind == "pipe" {
+				r, w, err := os.Pipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				defer w.Close()
+				out = w
+			}
 			cmd := exec.Command("sh", "-c", "{ echo on; read x <"+fifo+"; } >"+to+"; exec sleep 1000")
 			cmd.Stdout = out
 			if err := cmd.Start(); err != nil {
