@@ -58,9 +58,10 @@ func TestSteadyStreams(t *testing.T) {
 			end := time.Now().Add(20 * time.Second)
 			for text := ""; text != "on\n"; time.Sleep(time.Millisecond) {
 				b, err := os.ReadFile(to)
-				if text = string(b); err != nil && time.Now().After(end) {
-					t.Fatal(err)
+				if err != nil || time.Now().After(end) {
+					t.Fatalf("not redirected within 20 s: %v", err)
 				}
+				text = string(b)
 			}
 			if names, err := streamsOf(cmd.Process.Pid, inside); err != nil || names[1] != to {
 				t.Fatalf("while it is redirected: %q, %v", names, err)
