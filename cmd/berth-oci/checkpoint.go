@@ -77,10 +77,22 @@ func cmdCheckpoint(a *app) func() (int, error) {
 		if req.Ready, err = statusFile(*ready); err != nil {
 			return 1, err
 		}
-		ctx, stop := signal.NotifyContext(context.Background(), unix.SIGINT, unix.SIGTERM)
+		ctx, stop := signal.NotifyContext(context.Background(), heeded()...)
 		defer stop()
 		return 0, a.rt.Checkpoint(ctx, req)
 	}
+}
+
+// heeded are the signals that end a checkpoint: not those that the caller has
+// us ignore, as nohup(1) does, and shells for what runs behind them.
+func heeded() []os.Signal {
+	list := []os.Signal{unix.SIGTERM} // none would mean all
+	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT} {
+		if !signal.Ignored(s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // pageServer reads ADDRESS:PORT.

@@ -180,7 +180,7 @@ func TestCheckpointLazyPagesInVain(t *testing.T) {
 	needsLazy(t)
 	s := newShell(t, "")
 	s.runCounting(nil)
-	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM} {
+	for _, sig := range []os.Signal{unix.SIGINT, unix.SIGTERM, unix.SIGHUP} {
 		dump := s.serveLazily("img", freePort(t))
 		n := s.counts(0)
 		if err := dump.Process.Signal(sig); err != nil {
