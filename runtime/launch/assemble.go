@@ -3,7 +3,6 @@ package launch
 import (
 	"golang.org/x/sys/unix"
 
-	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
@@ -46,23 +45,23 @@ type Program struct {
 // ref is a pointer inside data: at offset at stands the address of offset to.
 type ref struct{ at, to int }
 
-// Assemble lowers a plan to ops. It is pure.
+// Assemble lowers a plan, which verifies it, to ops. It is pure.
 func Assemble(p *plan.Plan) (*Program, error) {
-	n := p.Size()
+	n := 8 * p.Steps() // they have five calls as a rule; what is not used is not touched
 	pr := &Program{plan: p, ops: make([]op, 0, n), steps: make([]uint16, 0, n), data: make([]byte, 0, 32*n)}
-	for step, calls := range p.Lower() {
+	err := p.Lower(func(step int, calls []plan.Call) error {
 		for i := range calls {
-			o, err := pr.op(&calls[i])
-			if err != nil {
-				return nil, fault.Op("assemble", calls[i].Name, err)
-			}
-			pr.ops, pr.steps = append(pr.ops, o), append(pr.steps, uint16(step))
+			pr.ops, pr.steps = append(pr.ops, pr.op(&calls[i])), append(pr.steps, uint16(step))
 		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return pr, nil
 }
 
-func (pr *Program) op(c *plan.Call) (op, error) {
+func (pr *Program) op(c *plan.Call) op {
 	o := op{nr: uint64(c.Nr), into: -1, skip: c.Skip, ok: c.OK}
 	if c.Into != plan.NoSlot {
 		o.into = int32(c.Into.FD())
@@ -82,7 +81,7 @@ func (pr *Program) op(c *plan.Call) (op, error) {
 	for i := range c.Args() {
 		pr.arg(&o, i, &c.Args()[i])
 	}
-	return o, nil
+	return o
 }
 
 func (pr *Program) arg(o *op, i int, a *plan.Arg) {

@@ -20,12 +20,12 @@ func (p *Plan) Explain(w io.Writer, o ExplainOptions) error {
 	for _, in := range p.Inputs {
 		e.line("inputs", "", fmt.Sprintf("%s as descriptor %d", in.What, in.FD))
 	}
-	for n, calls := range p.Lower() {
+	return p.Lower(func(n int, calls []Call) error {
 		s, phase := p.At(n)
 		e.line(phase, fmt.Sprintf("%02d", n+1), s.String())
 		e.raw(calls)
-	}
-	return e.err
+		return e.err
+	})
 }
 
 func (c Clone) String() string {

@@ -2,9 +2,10 @@ package plan
 
 import (
 	"fmt"
-	"iter"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/fault"
 )
 
 // Plan is everything that makes one process of a container: how it is born,
@@ -16,9 +17,6 @@ type Plan struct {
 	// Warnings are what the specification asks for and will not get, in words:
 	// a capability that cannot be granted is no reason to fail.
 	Warnings []string
-
-	calls   int    // of all steps, counted by Verify
-	scratch []Call // of one step; see Lower
 }
 
 // Clone is the birth of the child.
@@ -101,29 +99,29 @@ func (p *Plan) Steps() int {
 	return n
 }
 
-// Size returns the number of system calls of a plan that was verified.
-func (p *Plan) Size() int { return p.calls }
-
 // Lower goes through the steps, counted from 0 over all phases, with their
-// system calls. These are valid until the next step only: a plan has seven
-// hundred of them, and fresh memory is what a start pays most for.
-func (p *Plan) Lower() iter.Seq2[int, []Call] {
+// system calls. These are valid until do returns only: a plan has seven
+// hundred of them, and fresh memory is what a start pays most for. They are
+// verified before do sees them, because making them twice, once to verify and
+// once to use them, took a fortieth of a start; see Verify. An error of do ends
+// it.
+func (p *Plan) Lower(do func(n int, calls []Call) error) error {
 	const most = 64 // steps with more are seldom
-	return func(yield func(int, []Call) bool) {
-		if p.scratch == nil {
-			p.scratch = make([]Call, 0, most)
-		}
-		n := 0
-		for _, ph := range p.Phases {
-			for _, s := range ph.Steps {
-				p.scratch = s.Calls(p.scratch[:0])
-				if !yield(n, p.scratch) {
-					return
-				}
-				n++
+	v, n := newVerifier(p.Inputs), 0
+	scratch := make([]Call, 0, most)
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			scratch = s.Calls(scratch[:0])
+			if err := v.step(s, scratch); err != nil {
+				return fault.Op("verify plan: "+ph.Name, s.String(), err)
 			}
+			if err := do(n, scratch); err != nil {
+				return err
+			}
+			n++
 		}
 	}
+	return nil
 }
 
 // At returns step n, counted from 0 over all phases, and its phase.

@@ -148,7 +148,7 @@ func TestCompileRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := readSpec(t, "default.json")
 			tt.change(s)
-			_, err := Compile(s, nil, goldenFacts())
+			err := verified(Compile(s, nil, goldenFacts()))
 			if !errors.Is(err, fault.Invalid) || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want an invalid %q", err, tt.want)
 			}
@@ -287,7 +287,7 @@ func FuzzCompile(f *testing.F) {
 			return
 		}
 		p, err := Compile(&s, nil, goldenFacts())
-		if err != nil {
+		if err := verified(p, err); err != nil {
 			if errors.Is(err, fault.Internal) || strings.Contains(err.Error(), "verify plan") && !strings.Contains(err.Error(), "NUL") && !errors.Is(err, fault.TooLarge) {
 				t.Errorf("a specification led to a broken plan: %v", err)
 			}
@@ -389,16 +389,24 @@ func TestFresh(t *testing.T) {
 	}
 }
 
+// verified is the error of a plan that was made, or what is wrong with it.
+func verified(p *Plan, err error) error {
+	if err != nil {
+		return err
+	}
+	return p.Verify()
+}
+
 // What a call cannot skip over is refused, and not cut to eight bits.
 func TestTooDeep(t *testing.T) {
 	s := readSpec(t, "default.json")
 	s.Mounts[0].Destination = strings.Repeat("/d", 70)
-	if _, err := Compile(s, nil, goldenFacts()); !errors.Is(err, fault.TooLarge) {
+	if err := verified(Compile(s, nil, goldenFacts())); !errors.Is(err, fault.TooLarge) {
 		t.Errorf("deep destination: %v", err)
 	}
 	p := readSpec(t, "default.json").Process
 	p.Env = []string{"PATH=" + strings.Repeat("/bin:", 200)}
-	if _, err := Join(p, JoinFacts{Facts: goldenFacts()}); !errors.Is(err, fault.TooLarge) {
+	if err := verified(Join(p, JoinFacts{Facts: goldenFacts()})); !errors.Is(err, fault.TooLarge) {
 		t.Errorf("long PATH: %v", err)
 	}
 }
