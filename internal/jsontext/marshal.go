@@ -17,6 +17,7 @@ import (
 // A method MarshalJSON counts only where the value itself has it.
 func Marshal(v any) ([]byte, error) {
 	w := walker{}
+	w.text = make([]byte, 0, 1024) // most records fit; each time it grows takes a fresh page
 	w.value(reflect.ValueOf(v))
 	return w.text, w.err
 }

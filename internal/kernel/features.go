@@ -9,18 +9,23 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// LastCap is the number of the kernel's last capability; see capabilities(7).
+// LastCap is the number of the kernel's last capability: of others prctl(2)
+// does not say whether we may have them; see capabilities(7).
 var LastCap = sync.OnceValue(func() uint8 {
-	b, err := os.ReadFile("/proc/sys/kernel/cap_last_cap")
-	if err != nil {
-		return unix.CAP_LAST_CAP
+	n := uint8(unix.CAP_LAST_CAP)
+	for n > 0 && !knowsCap(n) {
+		n--
 	}
-	n, err := strconv.ParseUint(strings.TrimSpace(string(b)), 10, 6)
-	if err != nil {
-		return unix.CAP_LAST_CAP
+	for n < 63 && knowsCap(n+1) {
+		n++
 	}
-	return uint8(n)
+	return n
 })
+
+func knowsCap(n uint8) bool {
+	_, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, uintptr(n), 0, 0, 0)
+	return err == nil
+}
 
 // Caps are our permitted capabilities, as bits; 0 if the kernel does not say.
 func Caps() uint64 {
@@ -35,8 +40,9 @@ func Caps() uint64 {
 // Mapped says whether we are in a user namespace that is not the machine's,
 // whose users are a part of the machine's or others.
 func Mapped() bool {
-	text, err := os.ReadFile("/proc/self/uid_map")
-	f := strings.Fields(string(text))
+	var buf [256]byte // more does not matter: it has three fields, or not
+	n, err := readSmall("/proc/self/uid_map", buf[:])
+	f := strings.Fields(string(buf[:n]))
 	return err != nil || len(f) != 3 || f[0] != "0" || f[1] != "0" || f[2] != "4294967295"
 }
 

@@ -184,7 +184,7 @@ func (p *Process) forkExec(files []uintptr, cgroup *os.File) error {
 	}
 	pid, err := syscall.ForkExec("/proc/self/fd/"+strconv.Itoa(plan.Image.FD()), []string{"berth"}, &syscall.ProcAttr{Files: files, Sys: sys})
 	if err != nil {
-		return spawnError(p.pr.plan, err)
+		return Refused(p.pr.plan.Clone.String(), err)
 	}
 	if pidfd < 0 { // before Linux 5.4
 		if pidfd, err = unix.PidfdOpen(pid, 0); err != nil {
@@ -197,9 +197,10 @@ func (p *Process) forkExec(files []uintptr, cgroup *os.File) error {
 	return nil
 }
 
-// spawnError names what clone3 or the first exec may have refused.
-func spawnError(p *plan.Plan, cause error) error {
-	err := fmt.Errorf("%s: %w", p.Clone, cause)
+// Refused says what the kernel may have against a new process, or a new
+// namespace: what is the thing that it refused with cause.
+func Refused(what string, cause error) error {
+	err := fmt.Errorf("%s: %w", what, cause)
 	switch {
 	case errors.Is(cause, unix.EPERM):
 		return fault.New(fault.Denied, "%w (needs root, or a user namespace)", err)

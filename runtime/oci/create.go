@@ -64,6 +64,7 @@ type creation struct {
 	proc Process
 	undo *cleanup.Stack
 
+	network    *network     // its namespace, if that is made ahead
 	groupsMade func() error // waits for the groups
 	cgroupDir  *os.File     // the one of the unified tree
 	moved      *movedDevices
@@ -78,8 +79,9 @@ func (r *Runtime) Create(ctx context.Context, req CreateRequest) (_ *Process, er
 		return nil, err
 	}
 	c := &creation{r: r, req: &req, spec: req.Bundle.Spec, undo: cleanup.New()}
+	c.network = networkAhead(c.spec)
 	defer func() {
-		closeFiles(c.own)
+		c.closeOwn()
 		err = c.end(err)
 		c.moved.close()
 	}()
@@ -271,7 +273,7 @@ func (c *creation) announce() (err error) {
 
 func (c *creation) compile(context.Context) error {
 	var err error
-	if c.plan, err = compile(c.req, c.cg, c.st.Resctrl); err != nil {
+	if c.plan, err = compile(c.req, c.cg, c.st.Resctrl, c.network != nil); err != nil {
 		return err
 	}
 	c.r.warnOf(c.plan)
@@ -280,10 +282,11 @@ func (c *creation) compile(context.Context) error {
 }
 
 // compile makes the plan that Create runs and Explain prints.
-func compile(req *CreateRequest, m cgroup.Manager, caches *resctrl.Group) (*plan.Plan, error) {
+func compile(req *CreateRequest, m cgroup.Manager, caches *resctrl.Group, netAhead bool) (*plan.Plan, error) {
 	b := req.Bundle
 	setHome(b.Spec.Process, b.Root)
 	f := b.facts(m, caches, req)
+	f.NetAhead = netAhead
 	if err := b.mountFacts(&f, req); err != nil {
 		return nil, err
 	}

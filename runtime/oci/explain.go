@@ -33,7 +33,11 @@ func Explain(w io.Writer, req CreateRequest, o plan.ExplainOptions) error {
 	if err := explainResctrl(w, caches, spec); err != nil {
 		return err
 	}
-	p, err := compile(&req, m, caches)
+	home := homeNetwork(spec)
+	if home != nil {
+		home.Close()
+	}
+	p, err := compile(&req, m, caches, home != nil)
 	if err != nil {
 		return err
 	}

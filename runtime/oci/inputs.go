@@ -46,6 +46,8 @@ func (c *creation) input(what string) (*os.File, error) {
 	case "preserve":
 		n, err := strconv.Atoi(rest)
 		return c.req.Preserve[n], err
+	case "net":
+		return c.network.made()
 	}
 	var f *os.File
 	var err error
@@ -77,8 +79,10 @@ func stdioNumber(name string) int {
 	return 2
 }
 
-func closeFiles(files []*os.File) {
-	for _, f := range files {
+// closeOwn closes what was only for the child.
+func (c *creation) closeOwn() {
+	c.network.close()
+	for _, f := range c.own {
 		f.Close()
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"maps"
 	"os"
-	"runtime"
 	"slices"
 	"strconv"
 
@@ -36,7 +35,7 @@ func moveDevices(pid int, l *specs.Linux) (m *movedDevices, err error) {
 			m = nil
 		}
 	}()
-	if m.home, err = os.Open("/proc/self/ns/net"); err != nil {
+	if m.home, err = ownNetwork(); err != nil {
 		return m, err
 	}
 	if m.ns, err = os.Open(netnsOf(pid, l)); err != nil {
@@ -45,7 +44,7 @@ func moveDevices(pid int, l *specs.Linux) (m *movedDevices, err error) {
 	if m.ours, err = newRoute(); err != nil {
 		return m, err
 	}
-	if m.theirs, err = routeIn(m.ns); err != nil {
+	if m.theirs, err = routeIn(m.home, m.ns); err != nil {
 		return m, err
 	}
 	for _, name := range slices.Sorted(maps.Keys(l.NetDevices)) {
@@ -155,26 +154,12 @@ func newRoute() (*route, error) {
 func (r *route) close() { unix.Close(r.fd) }
 
 // routeIn opens one in another network namespace: where a socket is made it
-// stays. A thread that cannot come back is not used again. kernel.Apart would be
-// simpler, but may end the thread that has made the container's process, which
-// is what that one's parent-death signal waits for.
-func routeIn(ns *os.File) (r *route, err error) {
-	runtime.LockOSThread()
-	back, err := os.Open("/proc/thread-self/ns/net")
-	if err != nil {
-		runtime.UnlockOSThread()
-		return nil, err
-	}
-	defer back.Close()
-	if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
-		runtime.UnlockOSThread()
-		return nil, os.NewSyscallError("setns", err)
-	}
-	r, err = newRoute()
-	if berr := unix.Setns(int(back.Fd()), unix.CLONE_NEWNET); berr != nil {
-		return nil, errors.Join(err, os.NewSyscallError("setns", berr))
-	}
-	runtime.UnlockOSThread()
+// stays.
+func routeIn(home, ns *os.File) (r *route, err error) {
+	err = inNetwork(home, into(ns), func() error {
+		r, err = newRoute()
+		return err
+	})
 	return r, err
 }
 

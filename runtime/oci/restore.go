@@ -52,7 +52,7 @@ func (r *Runtime) Restore(ctx context.Context, req RestoreRequest) (_ *Process, 
 		req: &CreateRequest{ID: req.ID, Bundle: req.Bundle, PIDFile: req.PIDFile, Stdio: req.Stdio, Console: req.Console, Start: true},
 	}
 	defer func() {
-		closeFiles(c.own)
+		c.closeOwn()
 		err = c.end(err)
 	}()
 	err = r.run(ctx, []step{
@@ -309,7 +309,7 @@ func (c *restoration) check() error {
 // setUp is called when the namespaces are there.
 func (c *restoration) setUp(pid int) error {
 	if c.job.EmptyNet {
-		if err := raiseLoopback(pid); err != nil {
+		if err := raiseLoopbackOf(pid); err != nil {
 			return fault.Op("network of the container", "", err)
 		}
 	}
@@ -326,24 +326,20 @@ func (c *restoration) setUp(pid int) error {
 	return c.r.runHooks(context.Background(), c.st, "createRuntime", h.CreateRuntime, true)
 }
 
-// raiseLoopback does what a container that is new gets, and that CRIU does not
+// raiseLoopbackOf does what a container that is new gets, and that CRIU does not
 // do in a network namespace that it is told to leave empty.
-func raiseLoopback(pid int) error {
+func raiseLoopbackOf(pid int) error {
 	ns, err := os.Open("/proc/" + strconv.Itoa(pid) + "/ns/net")
 	if err != nil {
 		return err
 	}
 	defer ns.Close()
-	r, err := routeIn(ns)
+	home, err := ownNetwork()
 	if err != nil {
 		return err
 	}
-	defer r.close()
-	lo, _, err := r.link("lo")
-	if err != nil {
-		return err
-	}
-	return r.up(lo)
+	defer home.Close()
+	return inNetwork(home, into(ns), raiseLoopback)
 }
 
 // arrived records the first process.

@@ -63,6 +63,9 @@ type Facts struct {
 	SELinux bool
 	// LowerAppend: overlay takes its lower layers one by one (Linux 6.8).
 	LowerAppend bool
+	// NetAhead: a new network namespace is made by the parent, meanwhile, unless
+	// it is to belong to a user namespace.
+	NetAhead bool
 }
 
 // Door is a group that a process enters by writing to its tasks file.
@@ -87,6 +90,9 @@ type compiler struct {
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
 
+	netAhead bool // the parent makes the network namespace
+	network  Slot // where it is then
+
 	brought map[int]Mount // by index: mounts with a tree or a map of owners of their own
 	maps    []Input       // user namespaces that only have a map
 	high    Slot          // next one that only the child fills
@@ -104,7 +110,8 @@ type join struct {
 }
 
 // Compile plans a container. rootfs is its root file system; empty means the
-// directory Facts.RootPath itself.
+// directory Facts.RootPath itself. What the plan consists of is verified when it
+// is lowered.
 func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree, high: FirstHigh}
 	for _, step := range []func() error{
@@ -115,9 +122,6 @@ func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 		if err := step(); err != nil {
 			return nil, err
 		}
-	}
-	if err := c.plan.Verify(); err != nil {
-		return nil, err
 	}
 	return c.plan, nil
 }
@@ -195,6 +199,10 @@ func (c *compiler) clone() {
 	cl.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
 	if !c.inUserns() {
 		cl.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
+		c.netAhead = c.facts.NetAhead && c.newNS&unix.CLONE_NEWNET != 0
+	}
+	if c.netAhead {
+		cl.Flags &^= unix.CLONE_NEWNET
 	}
 	// Root of the machine may enter whatever there is; afterwards the user
 	// namespace allows only what belongs to it.
@@ -226,6 +234,10 @@ func (c *compiler) inputs() error {
 	c.plan.Inputs = stdio(c.facts.Preserve)
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
+	}
+	if c.netAhead {
+		c.network = c.take()
+		c.input("net: a new network namespace, lo up,", c.network)
 	}
 	c.plan.Inputs = append(c.plan.Inputs, c.maps...)
 	if c.facts.AwaitStart {
@@ -291,6 +303,9 @@ func (c *compiler) stayUnmapped() []Step {
 	var steps []Step
 	if early := c.newNS & unix.CLONE_NEWTIME; early != 0 {
 		steps = append(steps, Unshare{early})
+	}
+	if c.netAhead {
+		steps = append(steps, EnterNetwork{c.network})
 	}
 	steps = append(steps, c.bornSteps()...)
 	if c.newNS&unix.CLONE_NEWCGROUP != 0 && c.enterEarly() {

@@ -129,17 +129,29 @@ func (c *compiler) cgroupSteps(i int, dest string, f mount.Flags) ([]Step, error
 		Data: []string{"mode=755"},
 	})
 	holder.Fresh = c.freshBelow(i, dest)
-	steps := []Step{holder}
+	// The names are put into the tmpfs itself: to look up each of them from the
+	// root was a quarter of all calls of a plan.
+	steps := []Step{holder, OpenViews{dest, Views}}
 	for _, v := range c.facts.Cgroups {
-		to := path.Join(dest, v.Name)
-		steps = append(steps, bind(v.Dir, to))
+		view := bind(v.Dir, path.Join(dest, v.Name))
+		view.In = directly(v.Name)
+		steps = append(steps, view)
 		if v.Link != "" {
-			steps = append(steps, Symlink{To: v.Name, Path: path.Join(dest, v.Link)})
+			steps = append(steps, Symlink{v.Name, path.Join(dest, v.Link), directly(v.Link)})
 		}
 	}
 	// The tmpfs itself is never writable: its root could hold plain
 	// directories that look like groups.
 	return append(steps, ReadOnlyTree{dest}), nil
+}
+
+// directly is where a hierarchy of that name is shown, 0 for one that is mounted
+// below others.
+func directly(name string) Slot {
+	if strings.Contains(name, "/") {
+		return 0
+	}
+	return Views
 }
 
 // defaultDevices exist in every container; see config-linux.md, "Default Devices".
@@ -156,10 +168,10 @@ var defaultDevices = [...]struct {
 }
 
 var defaultLinks = [...]Symlink{
-	{"/proc/self/fd", "/dev/fd"},
-	{"/proc/self/fd/0", "/dev/stdin"},
-	{"/proc/self/fd/1", "/dev/stdout"},
-	{"/proc/self/fd/2", "/dev/stderr"},
+	{To: "/proc/self/fd", Path: "/dev/fd"},
+	{To: "/proc/self/fd/0", Path: "/dev/stdin"},
+	{To: "/proc/self/fd/1", Path: "/dev/stdout"},
+	{To: "/proc/self/fd/2", Path: "/dev/stderr"},
 }
 
 func (c *compiler) phaseDevices() error {
@@ -186,7 +198,7 @@ func (c *compiler) phaseDevices() error {
 		steps = append(steps, l)
 	}
 	if c.hasMount("/dev/pts") && !c.hasMount("/dev/ptmx") {
-		steps = append(steps, Symlink{"pts/ptmx", "/dev/ptmx"})
+		steps = append(steps, Symlink{To: "pts/ptmx", Path: "/dev/ptmx"})
 	}
 	return c.consolePhase(steps)
 }

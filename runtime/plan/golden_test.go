@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func goldenFacts() Facts {
 	return Facts{
 		RootPath: "/bundle/rootfs", LastCap: 40, Files: 4096, Arch: "amd64",
-		Doors: []Door{{"cpu", "/sys/fs/cgroup/cpu/c1"}, {"memory", "/sys/fs/cgroup/memory/c1"}}, IntoCgroup: true, LowerAppend: true,
+		Doors: []Door{{"cpu", "/sys/fs/cgroup/cpu/c1"}, {"memory", "/sys/fs/cgroup/memory/c1"}}, IntoCgroup: true, LowerAppend: true, NetAhead: true,
 		Cgroups: []CgroupView{
 			{Name: "cpu,cpuacct", Dir: "/sys/fs/cgroup/cpu/c1", Link: "cpu"},
 			{Name: "memory", Dir: "/sys/fs/cgroup/memory/c1"},

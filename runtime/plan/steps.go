@@ -22,6 +22,7 @@ const (
 	Empty                 // read-only empty tmpfs that hides directories
 	Console               // pty master
 	Peer                  // pty slave
+	Views                 // directory in which control groups are shown
 	Start                 // FIFO that start writes to
 	Pidfd                 // process whose namespaces are joined
 	FirstFree             // inputs: cgroup doors, namespaces
@@ -96,6 +97,16 @@ func (s JoinNamespaces) String() string {
 // Calls implements Step.
 func (s JoinNamespaces) Calls(cs []Call) []Call {
 	return append(cs, call(unix.SYS_SETNS, "setns", slot(s.From), flags(s.Flags, namespaceFlags(s.Flags))))
+}
+
+// EnterNetwork enters the network namespace that the parent has made.
+type EnterNetwork struct{ From Slot }
+
+func (EnterNetwork) String() string { return "enter the new network namespace" }
+
+// Calls implements Step.
+func (s EnterNetwork) Calls(cs []Call) []Call {
+	return append(cs, call(unix.SYS_SETNS, "setns", slot(s.From), flags(unix.CLONE_NEWNET, "CLONE_NEWNET")))
 }
 
 // Fork goes on in a new process, a sibling: only a new process is inside a
@@ -330,15 +341,35 @@ func (s MakeNode) Calls(cs []Call) []Call {
 }
 
 // Symlink makes a link below the root; one that is there stays.
-type Symlink struct{ To, Path string }
+type Symlink struct {
+	To, Path string
+	In       Slot // the directory of Path, where nothing has that name; 0: it is looked up
+}
 
 func (s Symlink) String() string { return "link " + s.Path + " → " + s.To }
 
 // Calls implements Step.
 func (s Symlink) Calls(cs []Call) []Call {
 	dir, name := path.Split(s.Path)
+	if s.In != 0 {
+		return append(cs, call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(s.In), text(name)))
+	}
 	return append(resolve(cs, Root, dir, true, inRoot, Temp, Target),
 		call(unix.SYS_SYMLINKAT, "symlinkat", text(s.To), slot(Target), text(name)).ok(unix.EEXIST))
+}
+
+// OpenViews opens the directory that control groups are to be shown in.
+type OpenViews struct {
+	Dir  string
+	Into Slot
+}
+
+func (s OpenViews) String() string { return "open " + s.Dir }
+
+// Calls implements Step.
+func (s OpenViews) Calls(cs []Call) []Call {
+	rel := strings.TrimPrefix(path.Clean("/"+s.Dir), "/")
+	return append(cs, openat2(Root, rel, unix.O_PATH|unix.O_DIRECTORY, 0, inRoot).into(s.Into))
 }
 
 // OpenNull keeps what hides things. The empty directory is attached below the
@@ -369,14 +400,16 @@ type Mask struct{ Path string }
 
 func (s Mask) String() string { return "hide " + s.Path }
 
-// Calls implements Step.
+// Calls implements Step. What it is is asked first: a copy that turns out to be
+// the wrong one is a mount to take down, which waits for other processors.
 func (s Mask) Calls(cs []Call) []Call {
 	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
 	return append(cs,
+		openat2(Root, rel, unix.O_PATH|unix.O_DIRECTORY, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(4),
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
 		jump(4),
 		cloneTree(slot(Null), "", false, Tree),
-		attach(Tree, Target).ok(unix.EINVAL, unix.ENOTDIR).skip(2),
+		attach(Tree, Target).skip(2),
 		cloneTree(slot(Empty), "", false, Tree),
 		attach(Tree, Target),
 	)
@@ -572,7 +605,7 @@ func (s Hostname) Calls(cs []Call) []Call {
 	return cs
 }
 
-// LoopbackUp switches on lo of a new network namespace.
+// LoopbackUp switches on lo of a network namespace that the child has made.
 type LoopbackUp struct{}
 
 func (LoopbackUp) String() string { return "bring up lo" }

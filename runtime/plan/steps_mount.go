@@ -29,6 +29,8 @@ type Mount struct {
 	Fresh bool
 	// TakeMode: it gets the mode of the directory that it covers.
 	TakeMode bool
+	// In is the directory of To, where nothing has that name; 0: it is looked up.
+	In Slot
 	// Have is the slot of a tree that Bring made; 0: the step makes its own.
 	Have Slot
 }
@@ -56,14 +58,18 @@ func (s Mount) Calls(cs []Call) []Call {
 		tree = Tree
 		cs = s.tree(cs, tree)
 	}
-	if s.Plain {
+	switch {
+	case s.In != 0:
+		name := path.Base(s.To)
+		cs = append(cs, mkdirat(s.In, name, 0o755), openat2(s.In, name, unix.O_PATH, 0, noLinks).into(Target))
+	case s.Plain:
 		cs = resolve(cs, Root, s.To, s.IsDir, noLinks, Temp, Target)
 		if s.Bind {
 			cs = wait(cs, Checked)
 		}
-	} else if s.Fresh && !s.Fills() {
+	case s.Fresh && !s.Fills():
 		cs = resolve(cs, Root, s.To, s.IsDir, inRoot, Temp, Target)
-	} else {
+	default:
 		cs = s.target(cs)
 	}
 	return append(cs, attach(tree, Target))
