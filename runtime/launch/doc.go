@@ -23,7 +23,7 @@
 // syscall's.
 //
 // The end of file on the pair of sockets says that exec happened or the child
-// died; the report, a small file that both have mapped, says which. It needs
+// died; the report, a small file that it has mapped, says which. It needs
 // no descriptor in the child, works under any filter, and outlives the parent.
 //
 // The only unsafe line of the package reads the interpreter's code out of our

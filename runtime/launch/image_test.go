@@ -88,12 +88,11 @@ func runImage(t *testing.T, pr *Program) (out string, op int, errno syscall.Errn
 	if err := os.WriteFile(file, append(image, bytes.Join(data[:], nil)...), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{pr: pr, sync: -1}
-	report, err := p.mapReport("")
+	report, err := makeReport("")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer report.Close()
+	p := &Process{pr: pr, told: report, sync: -1}
 	defer p.release()
 	printed, err := os.Create(file + ".out")
 	if err != nil {

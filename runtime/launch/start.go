@@ -38,7 +38,7 @@ type Process struct {
 	Pidfd *os.File
 
 	pr   *Program
-	page []byte // the mapped report, while Start runs
+	told *os.File // the report, while Start runs
 	sync int
 }
 
@@ -76,13 +76,10 @@ func Start(ctx context.Context, pr *Program, o Options) (_ *Process, err error) 
 		return nil, fault.New(fault.Internal, "launch: %d files for %d inputs", len(o.Files), len(pr.plan.Inputs))
 	}
 	p := &Process{pr: pr, sync: -1}
-	report, err := p.mapReport(o.Report)
-	if err != nil {
+	if p.told, err = makeReport(o.Report); err != nil {
 		return nil, err
 	}
-	err = p.spawn(o, report)
-	report.Close()
-	if err != nil {
+	if err := p.spawn(o); err != nil {
 		p.release()
 		return nil, err
 	}
@@ -95,7 +92,7 @@ func Start(ctx context.Context, pr *Program, o Options) (_ *Process, err error) 
 }
 
 // The report is what the child tells without a descriptor of its own: a file
-// that it has mapped. All numbers are 32 bits wide, in the machine's order.
+// that it has mapped, and we read. All numbers are 32 bits wide, in the machine's order.
 //
 //	0  op     index of the op being run
 //	4  errno  why it failed; 0 while nothing has
@@ -107,8 +104,8 @@ const (
 	reportSize  = 16
 )
 
-// mapReport makes the report and maps it; the file goes to the child.
-func (p *Process) mapReport(path string) (f *os.File, err error) {
+// makeReport makes it.
+func makeReport(path string) (f *os.File, err error) {
 	if path == "" {
 		fd, merr := unix.MemfdCreate("berth-report", unix.MFD_CLOEXEC)
 		f, err = os.NewFile(uintptr(fd), "report"), os.NewSyscallError("memfd_create", merr)
@@ -118,23 +115,26 @@ func (p *Process) mapReport(path string) (f *os.File, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = f.Truncate(reportSize); err == nil {
-		p.page, err = unix.Mmap(int(f.Fd()), 0, reportSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	}
-	if err != nil {
+	if err := f.Truncate(reportSize); err != nil {
 		f.Close()
 		return nil, fault.Op("launch: report", path, err)
 	}
 	return f, nil
 }
 
-func (p *Process) report(at int) int {
-	return int(binary.NativeEndian.Uint32(p.page[at:]))
+// report reads a number of it, -1 if it cannot. It is not mapped here: to take
+// a mapping away again stops the other processors for a moment.
+func (p *Process) report(at int64) int {
+	var b [4]byte
+	if _, err := p.told.ReadAt(b[:], at); err != nil {
+		return -1
+	}
+	return int(int32(binary.NativeEndian.Uint32(b[:])))
 }
 
 // spawn makes the child: package syscall's own fork, with the plan's
 // namespaces, and the image as the program.
-func (p *Process) spawn(o Options, report *os.File) error {
+func (p *Process) spawn(o Options) error {
 	image, err := p.pr.sealedImage()
 	if err != nil {
 		return err
@@ -154,7 +154,7 @@ func (p *Process) spawn(o Options, report *os.File) error {
 	// about on the way and would overwrite one that it does not know of.
 	files[plan.Image.FD()] = image.Fd()
 	files[plan.Sync.FD()] = uintptr(pair[1])
-	files[plan.Report.FD()] = report.Fd()
+	files[plan.Report.FD()] = p.told.Fd()
 	return p.forkExec(files, o.Cgroup)
 }
 
@@ -348,9 +348,9 @@ func (p *Process) release() {
 		unix.Close(p.sync)
 		p.sync = -1
 	}
-	if p.page != nil {
-		unix.Munmap(p.page)
-		p.page = nil
+	if p.told != nil {
+		p.told.Close()
+		p.told = nil
 	}
 }
 
