@@ -31,7 +31,7 @@ func (c *creation) inputs(context.Context) error {
 	for _, in := range c.plan.Inputs {
 		f, err := c.input(in.What)
 		if err != nil {
-			return fault.Op("open", in.What, err)
+			return err
 		}
 		c.open = append(c.open, f)
 	}
@@ -63,10 +63,11 @@ func (c *creation) input(what string) (*os.File, error) {
 	default:
 		err = fault.New(fault.Internal, "unknown input")
 	}
-	if err == nil {
-		c.own = append(c.own, f)
+	if err != nil {
+		return nil, fault.Op("open", what, err)
 	}
-	return f, err
+	c.own = append(c.own, f)
+	return f, nil
 }
 
 func stdioNumber(name string) int {

@@ -85,6 +85,10 @@ func newNetwork(home *os.File) (ns *os.File, err error) {
 		ns, err = ownNetwork()
 		return err
 	})
+	if err != nil && ns != nil { // there is no way back
+		ns.Close()
+		ns = nil
+	}
 	return ns, err
 }
 

@@ -28,7 +28,8 @@ type Clone struct {
 
 // Input is a file that the parent opens and the child finds under number FD.
 // What names it for whoever opens it: "stdin", "stdout", "stderr",
-// "preserve:N", "ns:PATH", "pidfd", "start".
+// "preserve:N", "ns:PATH", "net:" and words about a new network namespace,
+// "pidfd", "start".
 type Input struct {
 	What string
 	FD   int
