@@ -67,13 +67,18 @@ func (s *shell) goesOn(says string, more ...string) {
 	s.counts(n)
 }
 
-// TestCheckpointTCP: what is sent from here to there goes on being sent.
-func TestCheckpointTCP(t *testing.T) {
-	s := newShell(t, "")
-	s.runPerl(`
+// tcpPair is a connection within a container, in Perl: $l listens, $to is the
+// client's end.
+const tcpPair = `
 use Socket;
 socket(my $l, PF_INET, SOCK_STREAM, 0) or die; bind($l, pack_sockaddr_in(7000, INADDR_LOOPBACK)) or die; listen($l, 1) or die;
 socket(my $to, PF_INET, SOCK_STREAM, 0) or die; connect($to, pack_sockaddr_in(7000, INADDR_LOOPBACK)) or die;
+`
+
+// TestCheckpointTCP: what is sent from here to there goes on being sent.
+func TestCheckpointTCP(t *testing.T) {
+	s := newShell(t, "")
+	s.runPerl(tcpPair+`
 accept(my $from, $l) or die;
 if (!fork) { while (sysread($to, my $b, 4)) { syswrite($to, $b) == 4 or die } exit }
 close $to;

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,17 +75,15 @@ func (s *shell) dir(name string) string {
 // listening waits for a server without connecting: a page server serves one.
 func (s *shell) listening(port string) {
 	s.t.Helper()
-	s.until(func() bool {
-		return exec.Command("sh", "-c", fmt.Sprintf("grep -qi ':%04X 00000000:0000 0A' /proc/net/tcp", atoi(s.t, port))).Run() == nil
-	})
-}
-
-func atoi(t *testing.T, text string) (n int) {
-	t.Helper()
-	if _, err := fmt.Sscan(text, &n); err != nil {
-		t.Fatal(err)
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	return n
+	socket := fmt.Sprintf(":%04X 00000000:0000 0A", n)
+	s.until(func() bool {
+		text, err := os.ReadFile("/proc/net/tcp")
+		return err == nil && strings.Contains(string(text), socket)
+	})
 }
 
 // TestCheckpointPageServer: memory goes to where the server writes it, not
@@ -202,18 +201,11 @@ func TestCheckpointLazyPagesInVain(t *testing.T) {
 	s.counts(n)
 }
 
-// tcpPair is a connection within a container, in Perl: $l listens, $to is the
-// client's end.
-const tcpPair = `
-use Socket; $SIG{PIPE} = "IGNORE";
-socket(my $l, PF_INET, SOCK_STREAM, 0) or die; bind($l, pack_sockaddr_in(7000, INADDR_LOOPBACK)) or die; listen($l, 1) or die;
-socket(my $to, PF_INET, SOCK_STREAM, 0) or die; connect($to, pack_sockaddr_in(7000, INADDR_LOOPBACK)) or die;
-`
-
 // TestCheckpointTCPClose: connections come back as closed ones.
 func TestCheckpointTCPClose(t *testing.T) {
 	s := newShell(t, "")
 	n := s.runPerl(tcpPair+`
+$SIG{PIPE} = "IGNORE";
 accept(my $from, $l) or die;
 count(sub { my $n = syswrite($to, "x"); open(my $f, ">", defined $n ? "/dev/shm/sent" : "/dev/shm/closed"); });
 `, nil)
