@@ -7,6 +7,7 @@
 //	Caps                capabilities we have
 //	SELinux             labels mean something
 //	FileLimit           descriptors we could have open
+//	RaiseLoopback       lo of a new network namespace
 //	Random              bytes for identifiers
 //	Apart, OwnMounts    a thread that takes what it changed with it
 //	LowerAppend         overlay takes its layers one by one

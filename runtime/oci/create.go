@@ -201,9 +201,7 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 	}
 	// The kernel makes the rest while we plan what happens in them, and the
 	// child begins.
-	made := make(chan error, 1)
-	go func() { made <- c.cg.Create(limits) }()
-	c.groupsMade = sync.OnceValue(func() error { return <-made })
+	c.groupsMade = meanwhile(func() error { return c.cg.Create(limits) })
 	c.undo.Add(func() error {
 		if c.groupsMade() != nil {
 			// Create has undone what it did, and what it found may be
@@ -215,6 +213,13 @@ func (c *creation) makeCgroup(context.Context) (err error) {
 		return errors.Join(c.cg.Kill(), c.cg.Remove(ctx))
 	})
 	return nil
+}
+
+// meanwhile begins do, and returns what waits for it, as often as it is called.
+func meanwhile(do func() error) (wait func() error) {
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	return sync.OnceValue(func() error { return <-done })
 }
 
 // removeEmpty removes a group that nobody is in.

@@ -4,11 +4,11 @@ import (
 	"errors"
 	"os"
 	"runtime"
-	"sync"
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
 
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/runtime/launch"
 )
 
@@ -27,19 +27,17 @@ func networkAhead(s *specs.Spec) *network {
 		return nil
 	}
 	var ns *os.File
-	done := make(chan error, 1)
-	go func() {
-		var err error
+	wait := meanwhile(func() (err error) {
 		ns, err = newNetwork(home)
-		done <- err
-	}()
+		return err
+	})
 	// Go lets another processor have what was started last only after a nap, of
 	// 50 µs with the kernel's slack: this is to be the last.
 	go func() {}()
-	return &network{home, sync.OnceValues(func() (*os.File, error) {
-		err := <-done
+	return &network{home, func() (*os.File, error) {
+		err := wait()
 		return ns, err
-	})}
+	}}
 }
 
 // close lets go of it: it stays with the child, if there is one.
@@ -79,7 +77,7 @@ func newNetwork(home *os.File) (ns *os.File, err error) {
 		}
 		return nil
 	}, func() error {
-		if err := raiseLoopback(); err != nil {
+		if err := kernel.RaiseLoopback(); err != nil {
 			return err
 		}
 		ns, err = ownNetwork()
@@ -96,9 +94,9 @@ func newNetwork(home *os.File) (ns *os.File, err error) {
 // for it, since Linux 4.9: files of /proc take five times as long, and those of
 // /proc/self are of the first thread.
 func ownNetwork() (*os.File, error) {
-	s, err := inetSocket()
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, err
+		return nil, os.NewSyscallError("socket", err)
 	}
 	defer unix.Close(s)
 	fd, err := unix.IoctlRetInt(s, unix.SIOCGSKNS)
@@ -106,26 +104,6 @@ func ownNetwork() (*os.File, error) {
 		return nil, os.NewSyscallError("ioctl SIOCGSKNS", err)
 	}
 	return os.NewFile(uintptr(fd), "network namespace"), nil
-}
-
-// raiseLoopback brings up lo of the network namespace that the thread is in.
-func raiseLoopback() error {
-	s, err := inetSocket()
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	lo, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return os.NewSyscallError("ioctl SIOCSIFFLAGS", unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo))
-}
-
-func inetSocket() (int, error) {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	return s, os.NewSyscallError("socket", err)
 }
 
 // into enters a network namespace.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/internal/under"
 	"github.com/berth-engine/berth/runtime/criu"
@@ -339,7 +340,7 @@ func raiseLoopbackOf(pid int) error {
 		return err
 	}
 	defer home.Close()
-	return inNetwork(home, into(ns), raiseLoopback)
+	return inNetwork(home, into(ns), kernel.RaiseLoopback)
 }
 
 // arrived records the first process.

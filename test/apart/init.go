@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // initProcess is pid 1 of the new pid namespace: it makes the namespaces
@@ -54,7 +56,7 @@ func furnish(scratch string) error {
 		step("mount proc", unix.Mount("proc", "/proc", "proc", 0, "")),
 		step("mount /run", unix.Mount("run", "/run", "tmpfs", 0, "mode=755")),
 		step("make /dev/null", ownNull(filepath.Join(scratch, "null"))),
-		step("bring lo up", loopbackUp()),
+		step("bring lo up", kernel.RaiseLoopback()),
 	)
 }
 
@@ -68,20 +70,6 @@ func ownNull(node string) error {
 		return err
 	}
 	return unix.Mount(node, "/dev/null", "", unix.MS_BIND, "")
-}
-
-func loopbackUp() error {
-	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(s)
-	req, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	req.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, req)
 }
 
 // HideControllers shows an empty list of controllers in the unified part of a
