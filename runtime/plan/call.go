@@ -99,7 +99,7 @@ type Call struct {
 	Must bool   // Want is to be checked
 	Fork bool   // goes on in the new process; the old one reports its pid and leaves
 
-	far bool // Skip has no room for its number: Verify refuses the plan
+	far bool // Skip has no room for its number: Lower refuses the plan
 }
 
 func num(n uint64) Arg                { return Arg{Kind: Number, N: n} }

@@ -90,8 +90,7 @@ type compiler struct {
 	newNS uint64 // namespaces made
 	joins []join // namespaces entered
 
-	netAhead bool // the parent makes the network namespace
-	network  Slot // where it is then
+	network Slot // the network namespace that the parent makes; 0: the child does, or none
 
 	brought map[int]Mount // by index: mounts with a tree or a map of owners of their own
 	maps    []Input       // user namespaces that only have a map
@@ -111,7 +110,7 @@ type join struct {
 
 // Compile plans a container. rootfs is its root file system; empty means the
 // directory Facts.RootPath itself. What the plan consists of is verified when it
-// is lowered.
+// is lowered, but for its end.
 func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 	c := &compiler{spec: s, root: rootfs, facts: &f, plan: &Plan{}, free: FirstFree, high: FirstHigh}
 	for _, step := range []func() error{
@@ -123,7 +122,7 @@ func Compile(s *specs.Spec, rootfs []mount.Mount, f Facts) (*Plan, error) {
 			return nil, err
 		}
 	}
-	return c.plan, nil
+	return c.plan, c.plan.ends()
 }
 
 func (c *compiler) phase(name string, steps ...Step) {
@@ -199,10 +198,10 @@ func (c *compiler) clone() {
 	cl.IDMaps = c.newNS&unix.CLONE_NEWUSER != 0
 	if !c.inUserns() {
 		cl.Flags = c.newNS &^ (unix.CLONE_NEWCGROUP | unix.CLONE_NEWTIME)
-		c.netAhead = c.facts.NetAhead && c.newNS&unix.CLONE_NEWNET != 0
 	}
-	if c.netAhead {
+	if c.facts.NetAhead && cl.Flags&unix.CLONE_NEWNET != 0 {
 		cl.Flags &^= unix.CLONE_NEWNET
+		c.network = c.take()
 	}
 	// Root of the machine may enter whatever there is; afterwards the user
 	// namespace allows only what belongs to it.
@@ -235,8 +234,7 @@ func (c *compiler) inputs() error {
 	for _, j := range c.joins {
 		c.input("ns:"+j.path, j.slot)
 	}
-	if c.netAhead {
-		c.network = c.take()
+	if c.network != 0 {
 		c.input("net: a new network namespace, lo up,", c.network)
 	}
 	c.plan.Inputs = append(c.plan.Inputs, c.maps...)
@@ -304,7 +302,7 @@ func (c *compiler) stayUnmapped() []Step {
 	if early := c.newNS & unix.CLONE_NEWTIME; early != 0 {
 		steps = append(steps, Unshare{early})
 	}
-	if c.netAhead {
+	if c.network != 0 {
 		steps = append(steps, EnterNetwork{c.network})
 	}
 	steps = append(steps, c.bornSteps()...)

@@ -23,7 +23,7 @@ func (c *compiler) phaseIdentity() error {
 	if s.Hostname != "" || s.Domainname != "" {
 		steps = append(steps, Hostname{s.Hostname, s.Domainname})
 	}
-	if c.newNS&unix.CLONE_NEWNET != 0 && !c.netAhead {
+	if c.newNS&unix.CLONE_NEWNET != 0 && c.network == 0 {
 		steps = append(steps, LoopbackUp{})
 	}
 	sysctls, err := c.sysctlSteps()

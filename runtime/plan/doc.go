@@ -1,6 +1,6 @@
 // Package plan turns an OCI runtime specification into a list of steps.
 //
-//	specs.Spec + rootfs mounts + Facts ──Compile──► Plan ──Verify──► Explain
+//	specs.Spec + rootfs mounts + Facts ──Compile──► Plan ──Lower──► Explain
 //	                                                 │
 //	                                                 └─► launch.Assemble ─► system calls
 //

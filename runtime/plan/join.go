@@ -75,7 +75,7 @@ func Join(p *specs.Process, f JoinFacts) (*Plan, error) {
 	}
 	c.phase("privileges", c.privilegeSteps(p, filter)...)
 	c.phase("exec", execStep(p))
-	return c.plan, nil
+	return c.plan, c.plan.ends()
 }
 
 func (c *compiler) joinPhase(p *specs.Process, f *JoinFacts) ([]Step, error) {
@@ -145,15 +145,9 @@ func (FreshRoot) Calls(cs []Call) []Call {
 	return append(cs, call(unix.SYS_OPENAT, "openat", cwd(), text("/"), flags(unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, "O_PATH|O_DIRECTORY")).into(Root))
 }
 
-// Verify checks what must hold for every plan: slots are filled before they
-// are used, points come in order, the descriptors of the set-up are closed
-// before the working directory is entered, and after the filter nothing is
-// called but exec, which ends the plan; with a listener also to wait for it.
-// Lower looks at all but the end: not every child becomes a payload.
-func (p *Plan) Verify() error {
-	if err := p.Lower(func(int, []Call) error { return nil }); err != nil {
-		return err
-	}
+// ends refuses a plan that does not end in exec. A child that becomes no
+// payload has a plan of another kind.
+func (p *Plan) ends() error {
 	last, _ := p.At(p.Steps() - 1)
 	if _, ok := last.(Exec); !ok {
 		return fault.New(fault.Internal, "verify plan: it does not end in exec")
@@ -172,6 +166,10 @@ func newVerifier(inputs []Input) *verifier {
 	return v
 }
 
+// verifier checks what must hold for every plan: slots are filled before they
+// are used, points come in order, the descriptors of the set-up are closed
+// before the working directory is entered, and after the filter nothing is
+// called but exec, which nothing follows; with a listener also to wait for it.
 type verifier struct {
 	filled           [256]bool
 	point            Point

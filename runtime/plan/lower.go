@@ -82,6 +82,9 @@ func resolveWords(resolve uint64) string {
 	return "IN_ROOT"
 }
 
+// relative is p as seen from the root, which is "".
+func relative(p string) string { return strings.TrimPrefix(path.Clean("/"+p), "/") }
+
 // jump skips n calls: the way out of a chain of alternatives.
 func jump(n int) Call { return Call{Name: "skip", Into: NoSlot}.skip(n) }
 
@@ -90,7 +93,7 @@ func jump(n int) Call { return Call{Name: "skip", Into: NoSlot}.skip(n) }
 // isDir is false. Only the last name of each prefix is made, on a descriptor
 // opened just before, so a link cannot lead the making out of the root.
 func resolve(cs []Call, root Slot, target string, isDir bool, how uint64, tmp, into Slot) []Call {
-	rel := strings.TrimPrefix(path.Clean("/"+target), "/")
+	rel := relative(target)
 	if rel == "" {
 		return append(cs, openat2(root, ".", unix.O_PATH, 0, how).into(into))
 	}

@@ -104,7 +104,7 @@ func (p *Plan) Steps() int {
 // system calls. These are valid until do returns only: a plan has seven
 // hundred of them, and fresh memory is what a start pays most for. They are
 // verified before do sees them, because making them twice, once to verify and
-// once to use them, took a fortieth of a start; see Verify. An error of do ends
+// once to use them, took a fortieth of a start; see verifier. An error of do ends
 // it.
 func (p *Plan) Lower(do func(n int, calls []Call) error) error {
 	const most = 64 // steps with more are seldom

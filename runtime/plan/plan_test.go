@@ -214,7 +214,7 @@ func inUserns(s *specs.Spec) {
 	s.Linux.UIDMappings, s.Linux.GIDMappings = mapOf(0, 1000, 10), mapOf(0, 1000, 10)
 }
 
-// A broken planner must not get past Verify.
+// A broken planner must not get past the verifier.
 func TestVerify(t *testing.T) {
 	exec := Exec{Paths: []string{"/x"}, Args: []string{"x"}}
 	closed := OnlyFDs{First: 3}
@@ -239,7 +239,7 @@ func TestVerify(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &Plan{Phases: []Phase{{"test", tt.steps}}}
-			err := p.Verify()
+			err := verified(p, nil)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
@@ -394,7 +394,10 @@ func verified(p *Plan, err error) error {
 	if err != nil {
 		return err
 	}
-	return p.Verify()
+	if err := p.Lower(func(int, []Call) error { return nil }); err != nil {
+		return err
+	}
+	return p.ends()
 }
 
 // What a call cannot skip over is refused, and not cut to eight bits.

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"path"
-	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -106,7 +105,7 @@ func (EnterNetwork) String() string { return "enter the new network namespace" }
 
 // Calls implements Step.
 func (s EnterNetwork) Calls(cs []Call) []Call {
-	return append(cs, call(unix.SYS_SETNS, "setns", slot(s.From), flags(unix.CLONE_NEWNET, "CLONE_NEWNET")))
+	return JoinNamespaces{From: s.From, Flags: unix.CLONE_NEWNET}.Calls(cs)
 }
 
 // Fork goes on in a new process, a sibling: only a new process is inside a
@@ -368,7 +367,7 @@ func (s OpenViews) String() string { return "open " + s.Dir }
 
 // Calls implements Step.
 func (s OpenViews) Calls(cs []Call) []Call {
-	rel := strings.TrimPrefix(path.Clean("/"+s.Dir), "/")
+	rel := relative(s.Dir)
 	return append(cs, openat2(Root, rel, unix.O_PATH|unix.O_DIRECTORY, 0, inRoot).into(s.Into))
 }
 
@@ -403,7 +402,7 @@ func (s Mask) String() string { return "hide " + s.Path }
 // Calls implements Step. What it is is asked first: a copy that turns out to be
 // the wrong one is a mount to take down, which waits for other processors.
 func (s Mask) Calls(cs []Call) []Call {
-	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
+	rel := relative(s.Path)
 	return append(cs,
 		openat2(Root, rel, unix.O_PATH|unix.O_DIRECTORY, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(4),
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
@@ -422,7 +421,7 @@ func (s ReadOnly) String() string { return "make read-only " + s.Path }
 
 // Calls implements Step.
 func (s ReadOnly) Calls(cs []Call) []Call {
-	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
+	rel := relative(s.Path)
 	return append(cs,
 		openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ENOTDIR).skip(1),
 		jump(3),
@@ -439,7 +438,7 @@ func (s ReadOnlyTree) String() string { return "make mount " + s.Path + " read-o
 
 // Calls implements Step.
 func (s ReadOnlyTree) Calls(cs []Call) []Call {
-	rel := strings.TrimPrefix(path.Clean("/"+s.Path), "/")
+	rel := relative(s.Path)
 	if rel == "" {
 		return append(cs, setattr(Root, false, unix.MOUNT_ATTR_RDONLY, 0, 0))
 	}

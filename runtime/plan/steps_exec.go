@@ -201,7 +201,7 @@ type Chdir struct {
 func (s Chdir) String() string { return "go to " + s.Path }
 
 // Calls implements Step. By now no descriptor leads out of the root: OnlyFDs
-// comes first, and Verify insists.
+// comes first, and the verifier insists.
 func (s Chdir) Calls(cs []Call) []Call {
 	if s.Make {
 		cs = makeDirs(cs, s.Path)

@@ -90,7 +90,7 @@ func (s Mount) target(cs []Call) []Call {
 	case s.Fills():
 		fill = 2
 	}
-	rel := strings.TrimPrefix(path.Clean("/"+s.To), "/")
+	rel := relative(s.To)
 	first := len(cs)
 	cs = append(cs, openat2(Root, rel, unix.O_PATH, 0, noLinks).into(Target).ok(unix.ENOENT, unix.ELOOP))
 	cs = createPlain(cs, rel, s.IsDir, links+fill)
