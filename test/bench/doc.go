@@ -5,8 +5,9 @@
 //	go run ./test/bench -rows oci,exec -rounds 50  some of them
 //	go run ./test/bench -write docs/benchmarks.md  and keep the page
 //
-// The contenders of a row take turns (A B C A B C …), so that a busy moment of
-// the machine hits all of them; medians are compared.
+// The contenders of a row take turns (A B C B C A …), each on a machine at rest,
+// so that a busy moment of the machine hits all of them and nobody's start is
+// paid for by another's; medians are compared.
 //
 //	bench ── clone(mnt, net, pid) ──► init ──► work: rows
 //	  │                                          ├─ dockerd, containerd   own directories

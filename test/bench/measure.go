@@ -24,10 +24,20 @@ type contender struct {
 // times holds the durations of each contender.
 type times map[string][]time.Duration
 
-// interleave lets the contenders take turns. The first turns warm caches, and
-// let the machine settle after what came before; they are not counted. One
-// that fails drops out; absent gets its reason.
+// rest is how long the machine is left alone before a turn. The kernel still
+// takes apart what the contender before has left, and lets the next one move
+// processes between cgroups without the grace period that the first to do so
+// waits for: docs/decisions/091-turns-at-rest.md.
+const rest = 50 * time.Millisecond
+
+// interleave lets the contenders take turns, each on a machine at rest. The
+// first turns warm caches; they are not counted. One that fails drops out;
+// absent gets its reason.
 func interleave(rounds int, cs []contender, absent map[string]string) times {
+	return takeTurns(rounds, rest, cs, absent)
+}
+
+func takeTurns(rounds int, pause time.Duration, cs []contender, absent map[string]string) times {
 	const warm = 5
 	out := make(times)
 	for turn := range rounds + warm {
@@ -36,7 +46,7 @@ func interleave(rounds int, cs []contender, absent map[string]string) times {
 			if absent[c.name] != "" {
 				continue
 			}
-			d, err := c.once(turn)
+			d, err := c.once(turn, pause)
 			if err != nil {
 				warn(err)
 				absent[c.name] = c.name + ": " + firstLine(err.Error())
@@ -51,11 +61,12 @@ func interleave(rounds int, cs []contender, absent map[string]string) times {
 	return out
 }
 
-func (c contender) once(turn int) (took time.Duration, err error) {
+func (c contender) once(turn int, pause time.Duration) (took time.Duration, err error) {
+	idle := func(int) error { time.Sleep(pause); return nil }
 	for _, step := range []struct {
 		do    func(turn int) error
 		timed bool
-	}{{c.before, false}, {c.run, true}, {c.wait, false}, {c.then, true}, {c.after, false}} {
+	}{{c.before, false}, {idle, false}, {c.run, true}, {c.wait, false}, {c.then, true}, {c.after, false}} {
 		if step.do == nil {
 			continue
 		}

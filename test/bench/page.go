@@ -12,8 +12,8 @@ import (
 const head = `# Benchmarks
 
 berth beside the engines that Debian packages, in one run on one machine. The
-contenders of a row take turns, medians are compared; a ratio below 1 means
-that berth is faster or smaller. Made by
+contenders of a row take turns, with a rest of 50 ms before each, medians are
+compared; a ratio below 1 means that berth is faster or smaller. Made by
 
     make bench BENCHFLAGS="-write docs/benchmarks.md"
 
@@ -22,6 +22,10 @@ numbers of another machine will differ, and the ratios too: where page faults
 and system calls are dear, as in nested virtual machines, programs in Go pay
 more for their own start than programs in C. The row of getppid tells: a call
 takes 0.2 µs on a machine and 1 µs in such a one.
+
+Without the rest a turn begins while the kernel is still busy with the one
+before, and some of what a start costs has been paid by that one: see
+[decision 091](decisions/091-turns-at-rest.md). Two works are shown both ways.
 
 `
 
