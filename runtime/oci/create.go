@@ -156,7 +156,7 @@ func (c *creation) reserve(context.Context) error {
 		return err
 	}
 	c.undo.Add(func() error { return c.r.forget(c.req.ID) })
-	if err := os.WriteFile(c.r.config(c.req.ID), c.req.Bundle.text, 0o600); err != nil {
+	if err := disk.Write(c.r.config(c.req.ID), c.req.Bundle.text, 0o600); err != nil {
 		return err
 	}
 	if !c.req.Start {
