@@ -153,9 +153,28 @@ func (s *Store) Ensure(ctx context.Context, name string, o PullOptions) (Image, 
 		if err == nil || o.Policy == Never || !errors.Is(err, errAbsent) {
 			return img, err
 		}
+		if full, nerr := Normalize(name); nerr == nil && errors.Is(err, fault.NotFound) {
+			o.Progress = after(Event{Text: "Unable to find image '" + Familiar(full) + "' locally"}, o.Progress)
+		}
 	}
 	res, err := s.Pull(ctx, name, o)
 	return res.Image, err
+}
+
+// after puts one event before the others. Who cannot pull has none, and says
+// why in one line.
+func after(first Event, tell func(Event)) func(Event) {
+	if tell == nil {
+		return nil
+	}
+	told := false
+	return func(e Event) { // called once at a time
+		if !told {
+			told = true
+			tell(first)
+		}
+		tell(e)
+	}
 }
 
 // errAbsent marks what a pull can cure.

@@ -33,6 +33,9 @@ func TestPullOfARun(t *testing.T) {
 	if r.code != 0 || r.out != "hello" {
 		t.Fatalf("run: %s", r)
 	}
+	if first := "Unable to find image '" + app + ":1' locally\n"; !strings.HasPrefix(r.err, first) {
+		t.Errorf("stderr does not begin with %q: %s", first, r)
+	}
 	for _, news := range []string{"1: Pulling from app\n", ": Pull complete\n", "Digest: sha256:", "Status: Downloaded newer image for " + app + ":1\n"} {
 		if !strings.Contains(r.err, news) {
 			t.Errorf("stderr has no %q: %s", news, r)
