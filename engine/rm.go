@@ -135,6 +135,11 @@ func (c *Containers) Reap(ctx context.Context, id string) error {
 	if !container.ValidID(id) {
 		return fault.New(fault.Invalid, "reap: %q is no full id", id)
 	}
+	// The last container may be gone, and the engine's directory with it: to
+	// look for a record there would make it again.
+	if _, err := os.Stat(c.cfg.Root); errors.Is(err, fs.ErrNotExist) {
+		return fault.New(fault.NotFound, "no such container: %s", id)
+	}
 	rec, err := c.findDamaged(id)
 	if err != nil {
 		return err

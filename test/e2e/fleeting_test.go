@@ -32,6 +32,18 @@ func TestFleetingIsGone(t *testing.T) {
 	}
 }
 
+// What a monitor calls when it has nobody else may come when all has gone, the
+// engine's directory too: it does not make it again.
+func TestReapComesLate(t *testing.T) {
+	e := newEngine(t)
+	if r := e.run("reap", strings.Repeat("a", 64)); r.code != 0 || r.out+r.err != "" {
+		t.Errorf("reap: %s", r)
+	}
+	if _, err := os.Stat(e.root); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%s: %v", e.root, err)
+	}
+}
+
 // A restart is not the end that --rm speaks of: the container keeps its files.
 func TestFleetingIsRestarted(t *testing.T) {
 	e := newEngine(t)
