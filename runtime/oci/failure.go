@@ -20,13 +20,23 @@ func explainExec(at site, p *specs.Process, err error) error {
 	}
 	switch s := step.Step.(type) {
 	case plan.Mount:
-		if s.Plain && (errors.Is(step.Errno, unix.ELOOP) || errors.Is(step.Errno, unix.ENOTDIR)) {
-			return fault.New(fault.Invalid, "%s must be mounted on ordinary directory: %w", s.To, err)
-		}
+		return explainMount(s, step.Errno, err)
 	case plan.FindExecutable:
 		return execError(s.Name, !strings.Contains(s.Name, "/"), step.Errno, err)
 	case plan.Exec:
 		return explainErrno(at, p, step.Errno, err)
+	}
+	return err
+}
+
+func explainMount(m plan.Mount, errno, err error) error {
+	switch {
+	case m.Plain && (errors.Is(errno, unix.ELOOP) || errors.Is(errno, unix.ENOTDIR)):
+		return fault.New(fault.Invalid, "%s must be mounted on ordinary directory: %w", m.To, err)
+	case errors.Is(errno, unix.EINVAL):
+		if option, why := refusedOption(m.New); option != "" {
+			return fault.New(fault.Invalid, "mount %s: option %q: %s: %w", m.To, option, why, err)
+		}
 	}
 	return err
 }
@@ -90,4 +100,41 @@ func execError(name string, searched bool, errno error, err error) error {
 		err = fault.New(fault.Denied, "exec: %q: %w", name, err)
 	}
 	return &ExecError{err: err, code: codeCannotRun}
+}
+
+// refusedOption finds the option that a new file system does not take, by asking
+// for it once more, and what the kernel has to say about it. Nothing is made.
+// See fsopen(2), "Message retrieval".
+func refusedOption(n plan.NewMount) (option, why string) {
+	fs, err := unix.Fsopen(n.FS, unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return "", ""
+	}
+	defer unix.Close(fs)
+	for _, option := range n.Data {
+		key, value, isString := strings.Cut(option, "=")
+		if isString {
+			err = unix.FsconfigSetString(fs, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(fs, key)
+		}
+		if err != nil {
+			return option, fsWords(fs, err)
+		}
+	}
+	return "", ""
+}
+
+// fsWords is the last of the messages that wait in a file system's context,
+// without its level; if there is none, it is err.
+func fsWords(fs int, err error) string {
+	words := err.Error()
+	for {
+		var b [512]byte
+		n, rerr := unix.Read(fs, b[:])
+		if rerr != nil || n < 2 {
+			return words
+		}
+		words = strings.TrimSpace(string(b[2:n]))
+	}
 }

@@ -102,6 +102,19 @@ func TestMountIntoProcByLink(t *testing.T) {
 	}
 }
 
+// An option that a file system does not take is named, with the kernel's words.
+func TestRefusedOption(t *testing.T) {
+	for option, words := range map[string]string{
+		"foo":      "tmpfs: Unknown parameter 'foo'",
+		"size=abc": "tmpfs: Bad value for 'size'",
+	} {
+		p := newPod(t, "true")
+		p.mount(specs.Mount{Destination: "/mnt", Type: "tmpfs", Source: "tmpfs", Options: []string{"size=1m", option}})
+		_, _, err := p.run()
+		wantError(t, err, `mount /mnt: option "`+option+`": `+words, "(step ")
+	}
+}
+
 // What is bound onto /proc is a procfs.
 func TestBindOnProc(t *testing.T) {
 	p := newPod(t, "test -e /proc/self/status && echo real")
