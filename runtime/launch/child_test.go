@@ -48,7 +48,7 @@ func builtRuntime(t *testing.T) string {
 		t.Skip("needs the go tool to build and disassemble: ", err)
 	}
 	binary := filepath.Join(t.TempDir(), "berth-oci")
-	out, err := exec.Command("go", "build", "-o", binary, "github.com/berth-engine/berth/cmd/berth-oci").CombinedOutput()
+	out, err := exec.Command("go", "build", "-buildvcs=false", "-o", binary, "github.com/berth-engine/berth/cmd/berth-oci").CombinedOutput()
 	if err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 	"golang.org/x/sys/unix"
+
+	"github.com/berth-engine/berth/test/fixture"
 )
 
 // A container finds the loopback up and nothing else in its network, whoever
@@ -34,6 +36,7 @@ func TestLoopback(t *testing.T) {
 // What has made a network namespace is back in its own, and keeps nothing of
 // one that nobody has asked for.
 func TestNetworkAhead(t *testing.T) {
+	fixture.Root(t)
 	s := &specs.Spec{Linux: &specs.Linux{Namespaces: []specs.LinuxNamespace{{Type: specs.NetworkNamespace}}}}
 	home := networkID(t, "/proc/self/ns/net")
 	for range 20 {
