@@ -20,6 +20,9 @@ type Event struct {
 // place is what testing writes before a message: file_test.go:12:
 var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
 
+// NoReason is the Reason of a test that does not say.
+const NoReason = "no reason given"
+
 // Reason is what a test said when it skipped itself, from the lines of its
 // output.
 func Reason(output []string) string {
@@ -28,5 +31,5 @@ func Reason(output []string) string {
 			return strings.TrimSpace(line[len(at):])
 		}
 	}
-	return "no reason given"
+	return NoReason
 }
