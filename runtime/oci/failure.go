@@ -111,15 +111,18 @@ func refusedOption(n plan.NewMount) (option, why string) {
 		return "", ""
 	}
 	defer unix.Close(fs)
-	for _, option := range n.Data {
-		key, value, isString := strings.Cut(option, "=")
+	for _, o := range n.Data {
+		key, value, isString := strings.Cut(o, "=")
 		if isString {
 			err = unix.FsconfigSetString(fs, key, value)
 		} else {
 			err = unix.FsconfigSetFlag(fs, key)
 		}
-		if err != nil {
-			return option, fsWords(fs, err)
+		switch {
+		case errors.Is(err, unix.EINVAL):
+			return o, fsWords(fs, err)
+		case err != nil: // what it names is in sight of the child alone
+			return "", ""
 		}
 	}
 	return "", ""
