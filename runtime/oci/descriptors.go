@@ -72,29 +72,50 @@ func externalStreams(names []string) (keys []string) {
 }
 
 // steadyTries is how often the streams are looked at before they are taken as
-// they are, five milliseconds apart.
-const steadyTries = 40
+// they are, half a millisecond apart; steadyLooks is how often in a row one has
+// to be the container's own, and nothing kept, until that is believed.
+const (
+	steadyTries = 400
+	steadyLooks = 8
+)
 
-// steadyStreams is streamsOf at a moment when nothing is redirected. A shell
-// that runs `echo x >file` has its standard output somewhere else for that
-// long, under a number of its own.
+// steadyStreams is streamsOf when nothing is redirected. A shell that runs
+// `echo x >file` has its standard output under a number of its own for that
+// long, and some do little else. One look that finds the machine's file in its
+// place is enough; that there is none takes several, since a look at the
+// streams and one at the rest are never of the same moment.
 func steadyStreams(pid int, inside func(mountID int) bool) (names []string, err error) {
-	for try := range steadyTries {
-		if try > 0 {
-			time.Sleep(5 * time.Millisecond)
+	calm := 0
+	for range steadyTries {
+		look, err := streamsOf(pid, inside)
+		if err != nil {
+			return nil, err
 		}
-		if names, err = streamsOf(pid, inside); err != nil || !slices.ContainsFunc(names, isOwn) {
-			return names, err
+		names = machines(names, look)
+		if !slices.ContainsFunc(names, isOwn) {
+			break
 		}
+		calm++
 		if mayKeepStream(pid, inside) {
-			continue
+			calm = 0
 		}
-		again, err := streamsOf(pid, inside)
-		if err != nil || slices.Equal(names, again) {
-			return again, err
+		if calm == steadyLooks {
+			break
 		}
+		time.Sleep(time.Millisecond / 2)
 	}
 	return names, nil
+}
+
+// machines are the streams of the latest look; one that was the machine's in a
+// look before still is, and redirected now.
+func machines(before, look []string) []string {
+	for i, name := range before {
+		if isOwn(look[i]) && !isOwn(name) {
+			look[i] = name
+		}
+	}
+	return look
 }
 
 func isOwn(name string) bool { return streamKey(name) == "" }

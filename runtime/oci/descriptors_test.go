@@ -15,18 +15,7 @@ import (
 // TestSteadyStreams: a shell that redirects one command has its standard output
 // under another number for a moment.
 func TestSteadyStreams(t *testing.T) {
-	own, err := os.CreateTemp("/dev/shm", "berth-steady-")
-	if err != nil {
-		t.Skipf("the payload's own mount: %v", err)
-	}
-	to := own.Name()
-	defer os.Remove(to)
-	defer own.Close()
-	id, err := mountID(fmt.Sprintf("/proc/self/fdinfo/%d", own.Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	inside := func(mount int) bool { return mount == id }
+	to, inside := ownFile(t)
 	for _, kind := range []string{"file", "pipe"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := t.TempDir()
@@ -76,4 +65,43 @@ func TestSteadyStreams(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSteadyStreamsOfALoop: a shell that does hardly anything else than to
+// redirect is never met with its output in place for long.
+func TestSteadyStreamsOfALoop(t *testing.T) {
+	to, inside := ownFile(t)
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	cmd := exec.Command("sh", "-c", "while :; do { n=0; while [ $n -lt 20 ]; do n=$((n+1)); done; } >"+to+"; done")
+	cmd.Stdout = out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { cmd.Process.Kill(); cmd.Wait() }()
+	for range 200 {
+		names, err := steadyStreams(cmd.Process.Pid, inside)
+		if err != nil || !strings.HasPrefix(names[1], "file[") {
+			t.Fatalf("%q, %v", names, err)
+		}
+	}
+}
+
+// ownFile is a file on a mount that stands for a container's own.
+func ownFile(t *testing.T) (name string, inside func(mount int) bool) {
+	t.Helper()
+	own, err := os.CreateTemp("/dev/shm", "berth-steady-")
+	if err != nil {
+		t.Skipf("the payload's own mount: %v", err)
+	}
+	t.Cleanup(func() { os.Remove(own.Name()) })
+	defer own.Close()
+	id, err := mountID(fmt.Sprintf("/proc/self/fdinfo/%d", own.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return own.Name(), func(mount int) bool { return mount == id }
 }
