@@ -4,7 +4,7 @@
 set -eu
 
 # What berth's own tests call.
-test='busybox-static conmon containerd criu crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap podman procps qemu-user-static runc skopeo strace umoci util-linux'
+test='busybox-static conmon containerd criu crun docker-registry docker.io gcc iproute2 libc6-dev libcap2-bin libseccomp-dev mmdebstrap nftables podman procps qemu-user-static runc skopeo strace umoci util-linux'
 # What the virtual machines of test/vm are made of, and what is in them. Their
 # kernels are not installed: run.sh keeps them in the user's cache directory.
 vm='apparmor busybox-static cpio dbus e2fsprogs kmod lz4 qemu-system-common qemu-system-x86 systemd util-linux xz-utils zstd'

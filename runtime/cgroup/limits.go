@@ -63,7 +63,7 @@ func netPrio(c *compiler) {
 
 func refuseNetwork(c *compiler) {
 	if n := c.r.Network; n != nil && (n.ClassID != nil || len(n.Priorities) > 0) && c.err == nil {
-		c.err = fault.Op("linux.resources.network", "", fault.New(fault.Unsupported, "cgroup v2 has neither net_cls nor net_prio"))
+		c.err = fault.Op("linux.resources.network", "", fault.New(fault.Unsupported, "cgroup v2 has neither net_cls nor net_prio; match the container's packets by its group: socket cgroupv2, in nftables"))
 	}
 }
 

@@ -36,7 +36,7 @@ var v2 = []job{
 		run: "Test(Commands|Run|Events|ReadOnlyGroups|V2|AppArmor|Checkpoint)",
 		must: []string{
 			"TestV2CPUIsThrottled", "TestV2MemoryKills", "TestV2PidsRefuse", "TestV2IOIsThrottled",
-			"TestV2DevicesAreFiltered", "TestAppArmorConfines",
+			"TestV2DevicesAreFiltered", "TestV2Traffic", "TestV2NetworkClass", "TestAppArmorConfines",
 			"TestCheckpointGoesOn", "TestCheckpointLeaveRunning", "TestCheckpointPreDump", "TestCheckpointForeground", "TestCheckpointFiles",
 			"TestCheckpointTerminal", "TestCheckpointUserNamespace", "TestCheckpointHooks", "TestCheckpointNetwork", "TestCheckpointConfined", "TestCheckpointFails",
 			"TestCheckpointTCP", "TestCheckpointLocks", "TestCheckpointLinkRemap", "TestCheckpointSocketOutside", "TestCheckpointAutoDedup",
