@@ -78,8 +78,10 @@ func (b *bench) idle(name string, run command, is func(comm, args string) bool) 
 }
 
 // settled is pss when that has not changed by a hundredth for two seconds, or
-// after ten: our monitor begins anew when it had nothing to do for one.
+// after ten; first it waits, since our monitor begins anew when it had nothing
+// to do for five.
 func settled(is func(comm, args string) bool) (kib, n int) {
+	time.Sleep(6 * time.Second)
 	kib, n = pss(is)
 	since := time.Now()
 	for end := since.Add(10 * time.Second); time.Now().Before(end) && time.Since(since) < 2*time.Second; {

@@ -24,6 +24,7 @@ import (
 
 // TestMain makes the test binary serve as the monitor, and as some payloads.
 func TestMain(m *testing.M) {
+	quietFor = time.Second
 	if len(os.Args) > 1 && os.Args[1] == "monitor" {
 		os.Exit(monitorMain(os.Args[2:]))
 	}

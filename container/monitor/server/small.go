@@ -30,9 +30,11 @@ func poke(path, text string) error {
 
 // A monitor gives back what it does not need when nothing has happened for a
 // while: after the start, after each exec, and after each time that much has
-// flowed.
+// flowed. It is long enough that who starts many containers does not pay for
+// those of a moment ago. A variable for tests, which have no time.
+var quietFor = 5 * time.Second
+
 const (
-	quietFor = time.Second
 	muchFlow = 1 << 20
 
 	retryMost = time.Minute // between two looks whether it is possible now
