@@ -165,7 +165,8 @@ func TestDockerUpdate(t *testing.T) {
 
 func TestDockerMemoryKill(t *testing.T) {
 	e := useDocker(t)
-	e.detached("hungry", "-m", "8m", "--memory-swap", "8m", image, "sh", "-c", "dd if=/dev/zero of=/dev/null bs=64M count=1")
+	// The shim begins to watch for it when the payload runs already: that one takes its time.
+	e.detached("hungry", "-m", "8m", "--memory-swap", "8m", image, "sh", "-c", "sleep 1; dd if=/dev/zero of=/dev/null bs=64M count=1")
 	e.want(0, "137", "wait", "hungry")
 	e.want(0, "true 137", "inspect", "-f", "{{.State.OOMKilled}} {{.State.ExitCode}}", "hungry")
 }
