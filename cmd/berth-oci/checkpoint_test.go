@@ -175,12 +175,9 @@ func TestCheckpointGoesOn(t *testing.T) {
 
 func sameLimits(t *testing.T, pid int, want map[string]string) {
 	t.Helper()
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	group := "/sys/fs/cgroup" + groupOf(t, strconv.Itoa(pid))
 	for name, limit := range want {
-		got, err := os.ReadFile("/sys/fs/cgroup" + strings.TrimPrefix(strings.TrimSpace(string(text)), "0::") + "/" + name)
+		got, err := os.ReadFile(group + "/" + name)
 		if err != nil || strings.TrimSpace(string(got)) != limit {
 			t.Errorf("%s is %q, %v; want %s", name, got, err, limit)
 		}

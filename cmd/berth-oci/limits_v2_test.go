@@ -40,15 +40,11 @@ func boxed(t *testing.T, r specs.LinuxResources, script string) (s *shell, group
 		p.Linux.Resources = &r
 	})
 	s.want(0, "", "run", "--detach", "--pid-file", "pid", "--bundle", s.bundle, s.id)
-	pid, err := os.ReadFile(filepath.Join(s.work, "pid"))
+	pid, err := os.ReadFile(filepath.Join(s.work, "pid")) // it may have been killed already
 	if err != nil {
 		t.Fatal(err)
 	}
-	path, err := os.ReadFile("/proc/" + string(pid) + "/cgroup")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s, "/sys/fs/cgroup" + strings.TrimPrefix(strings.TrimSpace(string(path)), "0::")
+	return s, "/sys/fs/cgroup" + groupOf(t, string(pid))
 }
 
 // counter reads NAME of a file with lines "NAME NUMBER".

@@ -17,7 +17,7 @@ import (
 // another's way, and nothing is left: newShell's ledger looks, too.
 func TestFiveHundred(t *testing.T) {
 	const containers, workers = 500, 8
-	s := newShell(t, "read forever")
+	s := newShell(t, "")
 	bundles := [2]string{s.bundle, t.TempDir()}
 	if err := os.Symlink(filepath.Join(s.bundle, "rootfs"), filepath.Join(bundles[1], "rootfs")); err != nil {
 		t.Fatal(err)

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -23,12 +24,9 @@ func TestV2Traffic(t *testing.T) {
 	fixture.Need(t, "nft", "nsenter")
 	tree := unifiedTree(t)
 	s := newShell(t, "busybox nc -w 1 127.0.0.1 9; sleep 1000")
-	s.want(0, "", "create", "--pid-file", "pid", "--bundle", s.bundle, s.id)
-	pid, err := os.ReadFile(filepath.Join(s.work, "pid"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	group := groupIn(t, string(pid))
+	s.want(0, "", "create", "--bundle", s.bundle, s.id)
+	pid := strconv.Itoa(s.pid())
+	group := groupOf(t, pid)
 	other := group + "-other"
 	if err := os.Mkdir(filepath.Join(tree, other), 0o755); err != nil {
 		t.Fatal(err)
@@ -36,7 +34,7 @@ func TestV2Traffic(t *testing.T) {
 	defer os.Remove(filepath.Join(tree, other))
 	nft := func(args ...string) string {
 		t.Helper()
-		out, err := exec.Command("nsenter", append([]string{"--net=/proc/" + string(pid) + "/ns/net", "nft"}, args...)...).CombinedOutput()
+		out, err := exec.Command("nsenter", append([]string{"--net=/proc/" + pid + "/ns/net", "nft"}, args...)...).CombinedOutput()
 		if err != nil {
 			t.Fatalf("nft %q: %v\n%s", args, err, out)
 		}
@@ -85,8 +83,8 @@ func unifiedTree(t *testing.T) string {
 	return l.Hierarchies[i].Mountpoint
 }
 
-// groupIn is a process's group in the unified tree, from its top.
-func groupIn(t *testing.T, pid string) string {
+// groupOf is a process's group in the unified tree, from its top.
+func groupOf(t *testing.T, pid string) string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/" + pid + "/cgroup")
 	if err != nil {

@@ -3,6 +3,10 @@
 package gotest
 
 import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,6 +22,25 @@ type Event struct {
 }
 
 // place is what testing writes before a message: file_test.go:12:
+// Read hands on the events that it reads, and to other the lines that are none,
+// with which go test speaks itself. An error of other ends it.
+func Read(in io.Reader, take func(Event), other func(line string) error) error {
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var e Event
+		if json.Unmarshal(lines.Bytes(), &e) == nil {
+			take(e)
+		} else if err := other(lines.Text()); err != nil {
+			return err
+		}
+	}
+	return lines.Err()
+}
+
+// Strange is for Read where there are only events.
+func Strange(line string) error { return fmt.Errorf("go test -json says %q", line) }
+
 var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
 
 // NoReason is the Reason of a test that does not say.

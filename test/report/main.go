@@ -8,9 +8,7 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -69,17 +67,10 @@ func newReport(w io.Writer) *report {
 }
 
 func (r *report) read(in io.Reader) error {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var e gotest.Event
-		if json.Unmarshal(lines.Bytes(), &e) != nil {
-			fmt.Fprintln(r.w, lines.Text()) // not an event: go test speaks itself
-			continue
-		}
-		r.take(e)
-	}
-	return lines.Err()
+	return gotest.Read(in, r.take, func(line string) error {
+		fmt.Fprintln(r.w, line)
+		return nil
+	})
 }
 
 func (r *report) take(e gotest.Event) {

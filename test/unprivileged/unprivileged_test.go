@@ -1,8 +1,6 @@
 package unprivileged
 
 import (
-	"bufio"
-	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -63,14 +61,7 @@ func run(t *testing.T, packages []string) (ends []gotest.Event) {
 	}
 	output := map[[2]string]string{}
 	var said strings.Builder // of packages: what keeps one from being built or run
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var e gotest.Event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			t.Errorf("go test -json: %v in %q", err, lines.Text())
-			continue
-		}
+	err = gotest.Read(out, func(e gotest.Event) {
 		id := [2]string{e.Package, e.Test}
 		switch e.Action {
 		case "output", "build-output":
@@ -83,8 +74,8 @@ func run(t *testing.T, packages []string) (ends []gotest.Event) {
 			ends = append(ends, e)
 			delete(output, id)
 		}
-	}
-	if err := lines.Err(); err != nil {
+	}, gotest.Strange)
+	if err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {

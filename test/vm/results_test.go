@@ -1,10 +1,7 @@
 package vm
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
-	"fmt"
 	"os/exec"
 	"strings"
 	"testing"
@@ -45,13 +42,7 @@ func decode(t *testing.T, output []byte) *result {
 func gather(events []byte) (*result, error) {
 	top := &result{}
 	all := map[string]*result{"": top}
-	lines := bufio.NewScanner(bytes.NewReader(events))
-	lines.Buffer(nil, 16<<20)
-	for lines.Scan() {
-		var e gotest.Event
-		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("%w in %q", err, lines.Text())
-		}
+	err := gotest.Read(bytes.NewReader(events), func(e gotest.Event) {
 		r := all[e.Test]
 		if r == nil {
 			r = &result{name: e.Test}
@@ -67,8 +58,8 @@ func gather(events []byte) (*result, error) {
 		case "pass", "fail", "skip":
 			r.action, r.elapsed = e.Action, e.Elapsed
 		}
-	}
-	return top, lines.Err()
+	}, gotest.Strange)
+	return top, err
 }
 
 // parent is the test that the named one is part of. A slash may be part of the
