@@ -21,7 +21,6 @@ type Event struct {
 	Elapsed float64 // seconds
 }
 
-// place is what testing writes before a message: file_test.go:12:
 // Read hands on the events that it reads, and to other the lines that are none,
 // with which go test speaks itself. An error of other ends it.
 func Read(in io.Reader, take func(Event), other func(line string) error) error {
@@ -41,6 +40,7 @@ func Read(in io.Reader, take func(Event), other func(line string) error) error {
 // Strange is for Read where there are only events.
 func Strange(line string) error { return fmt.Errorf("go test -json says %q", line) }
 
+// place is what testing writes before a message: file_test.go:12:
 var place = regexp.MustCompile(`^\s+\S+\.go:\d+: `)
 
 // NoReason is the Reason of a test that does not say.
