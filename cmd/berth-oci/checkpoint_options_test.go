@@ -103,7 +103,7 @@ func TestCheckpointLinkRemap(t *testing.T) {
 	s := newShell(t, "")
 	s.runPerl(`
 open(my $f, "+>", "/a") or die; link "/a", "/b" or die; unlink "/a" or die;
-count(sub { seek($f, 0, 0); truncate $f, 0; syswrite($f, "$_[0]\n") });
+count(sub { seek($f, 0, 0); syswrite($f, "$_[0]\n") }); # never empty: numbers do not become shorter
 `, func(p *specs.Spec) { p.Root.Readonly = false })
 	s.oneLine("Use link-remap option", "checkpoint", s.id)
 	n := s.counts(0)

@@ -68,8 +68,19 @@ func (s *shell) counts(n int) (now int) {
 }
 
 // insidePids are the numbers of a container's lasting processes in its own
-// namespace.
+// namespace: two looks have them. One may meet a shell's child before it has
+// become another program.
 func (s *shell) insidePids() (pids []string) {
+	s.t.Helper()
+	s.until(func() bool {
+		before := pids
+		pids = s.lookInside()
+		return slices.Equal(pids, before)
+	})
+	return pids
+}
+
+func (s *shell) lookInside() (pids []string) {
 	s.t.Helper()
 	var all []int
 	if err := json.Unmarshal([]byte(s.want(0, "[", "ps", "-f", "json", s.id)), &all); err != nil {
