@@ -14,13 +14,14 @@ import (
 // everyday are records as most containers have them.
 func everyday() (Container, Status) {
 	at := time.Date(2026, 8, 1, 12, 0, 0, 123456789, time.UTC)
-	return Container{
+	rec := Container{
 		ID: "ab", Name: "web", Created: at, Image: "sha256:1", ImageRef: "alpine", Snapshot: "ab", Path: "sh", Args: []string{"-c", `echo "a" && b > c; é`},
 		Request: Request{
 			Image: "alpine", Args: []string{"sh"}, Env: []string{"A=1"}, User: "1:2", Hostname: "h", TTY: true, Remove: true,
 			Network: "none", Labels: map[string]string{"a": "b", "c": ""}, Restart: RestartPolicy{Name: "always"}, Pull: "missing",
 		},
-	}, Status{
+	}
+	return rec, Status{
 		State: Exited, Pid: 7, StartTicks: 99, BootID: "x-y", MonitorPid: 8, MonitorTicks: 100,
 		Exit: &ExitStatus{Code: 137, Signal: 9}, Error: "no", StartedAt: at, FinishedAt: at.Add(time.Second),
 	}
