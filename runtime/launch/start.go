@@ -177,6 +177,7 @@ func childFiles(inputs []plan.Input, files []*os.File) ([]uintptr, error) {
 }
 
 func (p *Process) forkExec(files []uintptr, cgroup *os.File) error {
+	defer usualThread()()
 	pidfd := -1
 	sys := &syscall.SysProcAttr{Cloneflags: uintptr(p.pr.plan.Clone.Flags), PidFD: &pidfd}
 	if p.pr.plan.Clone.IntoCgroup && cgroup != nil {
