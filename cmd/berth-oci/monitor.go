@@ -11,6 +11,7 @@ import (
 
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/container/monitor/server"
+	"github.com/berth-engine/berth/internal/brisk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/runtime/oci"
 )
@@ -33,6 +34,7 @@ func runMonitor(args []string) error {
 	if len(args) != 1 && !adopt && !renew {
 		return fault.New(fault.Invalid, "monitor: started by berth, with the directory of one bundle")
 	}
+	brisk.Start()
 	if !renew {
 		unix.CloseOnExec(monitor.FirstFD)
 		awaitRequest()

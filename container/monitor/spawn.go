@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 
 	"github.com/berth-engine/berth/internal/fault"
@@ -13,13 +14,21 @@ import (
 // connection, one end of a socket pair.
 const FirstFD = 3
 
+// How many processors Go uses in a monitor. To start a container it takes two,
+// so that what the kernel takes long for, like a network, is made meanwhile. One
+// that began anew has little to do, and one is smaller.
+const (
+	Starting = 2
+	Idle     = 1
+)
+
 // Environment is all that a monitor's process gets: nothing of the caller's,
 // and what keeps Go small. Collecting more often would cost more than it gives:
 // each cycle leaves tables of the collector behind, and the monitor frees its
 // memory by itself when it is idle.
-func Environment() []string {
+func Environment(processors int) []string {
 	return []string{
-		"GOMAXPROCS=1",
+		"GOMAXPROCS=" + strconv.Itoa(processors),
 		"GOGC=100",
 		"GOMEMLIMIT=16MiB",
 	}
@@ -52,7 +61,7 @@ func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   Environment(),
+		Env:   Environment(Starting),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	}

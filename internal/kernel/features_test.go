@@ -18,3 +18,19 @@ func TestSeccompFlags(t *testing.T) {
 		}
 	}
 }
+
+// The version that LowerAppend goes by, and what overlay itself says.
+func TestLowerAppend(t *testing.T) {
+	fd, err := unix.Fsopen("overlay", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		t.Skipf("cannot ask overlay: %v", err)
+	}
+	defer unix.Close(fd)
+	says := unix.FsconfigSetString(fd, "lowerdir+", "/") == nil
+	if says && !LowerAppend() {
+		t.Logf("Linux %s takes lowerdir+ already: berth does without", Release())
+	}
+	if !says && LowerAppend() {
+		t.Errorf("overlay of Linux %s does not take lowerdir+", Release())
+	}
+}

@@ -63,9 +63,11 @@ func (s *server) adopt(first *os.File) error {
 		return refuse(first, err)
 	}
 	defer s.close()
-	if _, err := s.open(first); err != nil {
+	boss, err := s.open(first)
+	if err != nil {
 		return err
 	}
+	go s.listenTo(boss)
 	s.grown()
 	s.supervise(l, nil)
 	return nil

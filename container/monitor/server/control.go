@@ -70,12 +70,17 @@ func (s *server) answer(c *client, m *wire.Message, err error) {
 	c.say(&wire.Message{Op: wire.OK, Seq: m.Seq})
 }
 
-func (s *server) askStart(c *client, m *wire.Message) error {
+// claimStart reports whether nobody has asked for a start before.
+func (s *server) claimStart() bool {
 	s.mu.Lock()
-	again := s.started
+	defer s.mu.Unlock()
+	first := !s.started
 	s.started = true
-	s.mu.Unlock()
-	if again {
+	return first
+}
+
+func (s *server) askStart(c *client, m *wire.Message) error {
+	if !s.claimStart() {
 		s.answer(c, m, fault.New(fault.Conflict, "container %s was started already", s.cfg.ID))
 		return nil
 	}

@@ -87,7 +87,7 @@ func (s *server) become(l *life, size *wire.Size) (err error) {
 		return err
 	}
 	return os.NewSyscallError("execve", syscall.Exec("/proc/self/exe",
-		[]string{os.Args[0], "monitor", RenewFlag, string(text), s.cfg.Bundle}, os.Environ()))
+		[]string{os.Args[0], "monitor", RenewFlag, string(text), s.cfg.Bundle}, monitor.Environment(monitor.Idle)))
 }
 
 // inherit sets the descriptor flags of f and returns its number.
