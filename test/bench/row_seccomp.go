@@ -130,7 +130,7 @@ func peerFilter(l *libseccomp.Library, name string, p *specs.LinuxSeccomp, o lib
 // a process is no part of it.
 func (b *bench) filterTimes(filters []filter, absent map[string]string, once func(prog []unix.SockFilter) (time.Duration, error)) times {
 	t := make(times)
-	for turn := range b.Rounds * 4 {
+	for turn := range b.Rounds * 8 {
 		for i := range filters {
 			f := filters[(i+turn)%len(filters)]
 			d, err := once(f.prog)
