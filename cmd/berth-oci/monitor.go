@@ -34,9 +34,9 @@ func runMonitor(args []string) error {
 	if len(args) != 1 && !adopt && !renew {
 		return fault.New(fault.Invalid, "monitor: started by berth, with the directory of one bundle")
 	}
-	brisk.Start()
 	if !renew {
 		unix.CloseOnExec(monitor.FirstFD)
+		brisk.Start()
 		awaitRequest()
 	}
 	cfg, err := monitor.ReadConfig(args[len(args)-1])

@@ -63,11 +63,9 @@ func (s *server) adopt(first *os.File) error {
 		return refuse(first, err)
 	}
 	defer s.close()
-	boss, err := s.open(first)
-	if err != nil {
+	if _, err := s.open(first); err != nil {
 		return err
 	}
-	go s.listenTo(boss)
 	s.grown()
 	s.supervise(l, nil)
 	return nil

@@ -38,10 +38,9 @@ func (s *server) serveConn(fd int) {
 		link.Close()
 		return
 	}
-	go s.listenTo(s.admit(link))
+	s.admit(link)
 }
 
-// admit takes a client in; somebody has to listen to it, or have it leave.
 func (s *server) admit(link *wire.Link) *client {
 	s.busy.RLock() // until it leaves
 	c := newClient(link)
@@ -49,6 +48,7 @@ func (s *server) admit(link *wire.Link) *client {
 	s.mu.Lock()
 	s.clients[c] = struct{}{}
 	s.mu.Unlock()
+	go s.listenTo(c)
 	return c
 }
 
@@ -57,24 +57,21 @@ func (s *server) listenTo(c *client) {
 	defer s.leave(c)
 	for {
 		t, data, err := readFrame(c.link)
-		if err == nil {
-			err = s.heed(c, t, data)
+		if err != nil {
+			return
+		}
+		switch t {
+		case wire.Stdin:
+			err = s.input(c, data)
+		case wire.Control:
+			err = s.control(c, data)
+		default:
+			err = fault.New(fault.Invalid, "frame of type %d from a client", t)
 		}
 		if err != nil {
 			return
 		}
 	}
-}
-
-// heed does what a frame asks for.
-func (s *server) heed(c *client, t wire.Type, data []byte) error {
-	switch t {
-	case wire.Stdin:
-		return s.input(c, data)
-	case wire.Control:
-		return s.control(c, data)
-	}
-	return fault.New(fault.Invalid, "frame of type %d from a client", t)
 }
 
 // readFrame waits for ever for a frame to begin, and not long for its rest.

@@ -70,17 +70,12 @@ func (s *server) answer(c *client, m *wire.Message, err error) {
 	c.say(&wire.Message{Op: wire.OK, Seq: m.Seq})
 }
 
-// claimStart reports whether nobody has asked for a start before.
-func (s *server) claimStart() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	first := !s.started
-	s.started = true
-	return first
-}
-
 func (s *server) askStart(c *client, m *wire.Message) error {
-	if !s.claimStart() {
+	s.mu.Lock()
+	again := s.started
+	s.started = true
+	s.mu.Unlock()
+	if again {
 		s.answer(c, m, fault.New(fault.Conflict, "container %s was started already", s.cfg.ID))
 		return nil
 	}

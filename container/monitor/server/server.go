@@ -103,9 +103,6 @@ func (s *server) run(first *os.File) error {
 	if err != nil {
 		return err
 	}
-	if q, ok := s.asked(boss); ok {
-		return s.serve(q)
-	}
 	select {
 	case q := <-s.starts:
 		return s.serve(q)
@@ -114,8 +111,7 @@ func (s *server) run(first *os.File) error {
 	}
 }
 
-// open begins to serve those that come to the door, and admits first, which is
-// yet to be listened to.
+// open begins to serve connections: first, and those that come to the door.
 func (s *server) open(first *os.File) (*client, error) {
 	nameProcess()
 	s.score.init()
@@ -126,38 +122,6 @@ func (s *server) open(first *os.File) (*client, error) {
 	boss := s.admit(link)
 	go s.door.accept(&s.busy, s.serveConn)
 	return boss, nil
-}
-
-// asked begins to listen to the client that made us. What it has said already
-// is mostly to start, and who waits for the container waits for that: it is not
-// to go through another thread.
-func (s *server) asked(boss *client) (q start, ok bool) {
-	if !boss.link.Ready() {
-		go s.listenTo(boss)
-		return q, false
-	}
-	t, data, err := readFrame(boss.link)
-	if err == nil {
-		if q, ok = s.first(boss, t, data); !ok {
-			err = s.heed(boss, t, data)
-		}
-	}
-	if err != nil {
-		s.leave(boss)
-		return q, false
-	}
-	go s.listenTo(boss)
-	return q, ok
-}
-
-// first reports whether a frame is the request to start.
-func (s *server) first(c *client, t wire.Type, data []byte) (start, bool) {
-	m, err := wire.Unpack(data)
-	if t != wire.Control || err != nil || m.Op != wire.Start || !s.claimStart() {
-		return start{}, false
-	}
-	closeFDs(c.link.Files())
-	return start{c, m}, true
 }
 
 // openLog opens the log; nil when none is kept.

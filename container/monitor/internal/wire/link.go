@@ -8,8 +8,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-engine/berth/internal/fault"
 )
 
@@ -91,16 +89,6 @@ func (l *Link) keep(oob []byte) error {
 		}
 	}
 	return nil
-}
-
-// Ready reports whether Read has something, or the end, without waiting.
-func (l *Link) Ready() bool {
-	var n int
-	err := l.raw.Control(func(fd uintptr) {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		n, _ = unix.Poll(fds, 0) // not ready, if it cannot tell
-	})
-	return err == nil && n > 0
 }
 
 // Files hands over the descriptors received so far; the caller closes them.
