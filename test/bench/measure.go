@@ -2,12 +2,15 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // contender is one side of a comparison. A nil run means it cannot take part.
@@ -107,24 +110,25 @@ type command []string
 // with adds arguments.
 func (c command) with(args ...string) command { return slices.Concat(c, args) }
 
-// run executes the command. Its output goes to a file, not through pipes and
-// goroutines of ours that would be timed as well.
+// run executes the command.
 func (c command) run() error {
 	_, err := c.output()
 	return err
 }
 
+// output is timed with the command, so it goes to memory, not to a disk, nor
+// through pipes and goroutines of ours.
 func (c command) output() (string, error) {
-	log, err := os.CreateTemp("", "bench-out")
+	fd, err := unix.MemfdCreate("bench-out", unix.MFD_CLOEXEC)
 	if err != nil {
-		return "", err
+		return "", os.NewSyscallError("memfd_create", err)
 	}
-	defer os.Remove(log.Name())
+	log := os.NewFile(uintptr(fd), "bench-out")
 	defer log.Close()
 	cmd := exec.Command(c[0], c[1:]...)
 	cmd.Stdout, cmd.Stderr = log, log
 	err = cmd.Run()
-	text, _ := os.ReadFile(log.Name()) // only to quote it
+	text, _ := io.ReadAll(io.NewSectionReader(log, 0, 1<<20)) // only to quote it
 	out := strings.TrimSpace(string(text))
 	if err != nil {
 		return out, fmt.Errorf("%s: %w: %s", strings.Join(c.brief(), " "), err, out)
