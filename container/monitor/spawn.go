@@ -8,6 +8,7 @@ import (
 	"syscall"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // FirstFD is the descriptor on which a new monitor finds its first control
@@ -58,6 +59,7 @@ func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
 	defer syscall.Close(pair[1])
 
 	keepToOurselves()
+	defer kernel.UsualThread()()
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   "/",

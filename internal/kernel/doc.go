@@ -10,5 +10,6 @@
 //	RaiseLoopback       lo of a new network namespace
 //	Random              bytes for identifiers
 //	Apart, OwnMounts    a thread that takes what it changed with it
+//	UsualThread         what is forked has the timers that we were started with
 //	LowerAppend         overlay takes its layers one by one
 package kernel

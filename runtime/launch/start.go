@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/runtime/plan"
 )
 
@@ -177,7 +178,7 @@ func childFiles(inputs []plan.Input, files []*os.File) ([]uintptr, error) {
 }
 
 func (p *Process) forkExec(files []uintptr, cgroup *os.File) error {
-	defer usualThread()()
+	defer kernel.UsualThread()()
 	pidfd := -1
 	sys := &syscall.SysProcAttr{Cloneflags: uintptr(p.pr.plan.Clone.Flags), PidFD: &pidfd}
 	if p.pr.plan.Clone.IntoCgroup && cgroup != nil {

@@ -95,6 +95,7 @@ func runHook(ctx context.Context, s *State, h *specs.Hook) error {
 	cmd.Stdin = bytes.NewReader(state)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.WaitDelay = time.Second
+	defer kernel.UsualThread()()
 	err = cmd.Run()
 	// A hook need not read its stdin.
 	if errors.Is(err, unix.EPIPE) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/berth-engine/berth/test/fixture"
 	"github.com/berth-engine/berth/test/ledger"
 )
 
@@ -246,5 +247,18 @@ func TestHookErrors(t *testing.T) {
 				wantError(t, err, want...)
 			})
 		}
+	}
+}
+
+func TestTimerSlackOfAHook(t *testing.T) {
+	usual := fixture.LateThread(t)
+	seen := filepath.Join(t.TempDir(), "slack")
+	h := &specs.Hook{Path: "/bin/sh", Args: []string{"sh", "-c", "cat /proc/self/timerslack_ns > " + seen}, Env: []string{"PATH=/bin:/usr/bin"}}
+	if err := runHook(t.Context(), &State{}, h); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(seen)
+	if err != nil || strings.TrimSpace(string(got)) != usual {
+		t.Errorf("a hook's timer slack is %q, %v; ours %q", got, err, usual)
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/berth-engine/berth/container/logfile"
 	"github.com/berth-engine/berth/container/monitor"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/test/fixture"
 )
 
 func TestRunExitCodes(t *testing.T) {
@@ -300,4 +301,17 @@ func TestRunInheritsNothing(t *testing.T) {
 	exe, err := os.Readlink(proc + "exe")
 	t.Logf("runs from %s, %v", exe, err)
 	b.kill(c)
+}
+
+// A payload has what its monitor has, and that one what its maker began with.
+func TestTimerSlackOfTheMonitor(t *testing.T) {
+	usual := fixture.LateThread(t)
+	b := newBox(t, nil, "/bin/cat", "/proc/self/timerslack_ns")
+	var out bytes.Buffer
+	if _, err := b.start(monitor.AttachOptions{Stdout: &out}).Wait(soon(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.TrimSpace(out.String()); got != usual {
+		t.Errorf("the payload's timer slack is %q, ours %q", got, usual)
+	}
 }

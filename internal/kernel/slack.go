@@ -1,4 +1,4 @@
-package launch
+package kernel
 
 import (
 	"runtime"
@@ -18,10 +18,11 @@ func timerSlack() uintptr {
 	return uintptr(ns)
 }
 
-// usualThread stays on a thread whose child has the program's timer slack, until
-// it is let go. A thread that the Go runtime's watchdog has made has the
-// watchdog's, and that one is told to be late: internal/brisk.
-func usualThread() (letGo func()) {
+// UsualThread stays on a thread whose children have the timer slack that the
+// program was started with, until it is let go. A thread that the Go runtime's
+// watchdog has made has the watchdog's, which internal/brisk makes longer: for
+// whoever forks what outlives us, or is the user's.
+func UsualThread() (letGo func()) {
 	runtime.LockOSThread()
 	_ = unix.Prctl(unix.PR_SET_TIMERSLACK, usualSlack, 0, 0, 0) // a hint, as it is
 	return runtime.UnlockOSThread
