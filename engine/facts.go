@@ -30,7 +30,7 @@ func (r *rooms) facts(b *parts, rec *container.Container, img *image.Image) (bun
 		Rootfs:            filepath.Join(b.dir, "rootfs"),
 		CgroupsPath:       cgroupsPath(q, rec.ID),
 		Namespaces:        map[specs.LinuxNamespaceType]string{},
-		RecursiveReadOnly: atLeastKernel(5, 12),
+		RecursiveReadOnly: kernel.AtLeast(5, 12),
 		ThrottleCPUs:      throttleCPUs(),
 		Capabilities:      ownBounding(),
 	}
@@ -59,11 +59,6 @@ func cgroupsPath(q *container.Request, id string) string {
 		return "/berth-" + id
 	}
 	return filepath.Join(q.CgroupParent, id)
-}
-
-func atLeastKernel(major, minor int) bool {
-	v := kernel.Version()
-	return v[0] > major || v[0] == major && v[1] >= minor
 }
 
 // throttleCPUs is the number of processors with a directory of heat events.

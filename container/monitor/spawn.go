@@ -19,7 +19,7 @@ const FirstFD = 3
 // so that what the kernel takes long for, like a network, is made meanwhile. One
 // that began anew has little to do, and one is smaller.
 const (
-	Starting = 2
+	starting = 2
 	Idle     = 1
 )
 
@@ -63,7 +63,7 @@ func spawn(ctx context.Context, exe string, args ...string) (*Conn, error) {
 	pidfd := -1
 	attr := &syscall.ProcAttr{
 		Dir:   "/",
-		Env:   Environment(Starting),
+		Env:   Environment(starting),
 		Files: []uintptr{null.Fd(), null.Fd(), null.Fd(), uintptr(pair[1])},
 		Sys:   &syscall.SysProcAttr{Setsid: true, PidFD: &pidfd},
 	}

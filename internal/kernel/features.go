@@ -62,11 +62,10 @@ func FileLimit() uint64 {
 }
 
 // LowerAppend says whether overlay takes "lowerdir+" through fsconfig(2),
-// which came with Linux 6.8. It goes by the version: to let go of an overlay
+// which came with Linux 6.8. Asking is not cheap: to let go of an overlay
 // that was only asked waits for a grace period of the kernel, a millisecond.
 func LowerAppend() bool {
-	v := Version()
-	return v[0] > 6 || v[0] == 6 && v[1] >= 8
+	return AtLeast(6, 8)
 }
 
 // SeccompFlags reports whether seccomp(2) takes filters with these flags: it
@@ -85,8 +84,14 @@ func Release() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// Version is the kernel's release as two numbers: 6.12 is {6, 12}. It is for
-// profiles that name a version, and for the one feature that is not probed.
+// AtLeast says whether the kernel has that version, for features that cannot be
+// probed, or not cheaply.
+func AtLeast(major, minor int) bool {
+	v := Version()
+	return v[0] > major || v[0] == major && v[1] >= minor
+}
+
+// Version is the kernel's release as two numbers: 6.12 is {6, 12}.
 func Version() [2]int {
 	major, rest, _ := strings.Cut(Release(), ".")
 	minor, _, _ := strings.Cut(rest, ".")

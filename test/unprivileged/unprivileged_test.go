@@ -74,7 +74,10 @@ func run(t *testing.T, packages []string) (ends []gotest.Event) {
 			ends = append(ends, e)
 			delete(output, id)
 		}
-	}, gotest.Strange)
+	}, func(line string) error {
+		t.Error(gotest.Strange(line))
+		return nil // go test writes on, and waits for us to read
+	})
 	if err != nil {
 		t.Error(err)
 	}

@@ -24,7 +24,7 @@ const RenewFlag = "--renew"
 // Everything else is in the files: monitor.json, status.json, the log.
 //
 //	monitor ─ starts, parses, forks ─┐
-//	  1 s of quiet, nobody connected  │ execve of the same program, same pid:
+//	  quietFor, nobody connected      │ execve of the same program, same pid:
 //	                                  ▼ payload, pidfd, FIFOs or pty, door stay
 //	                            monitor, as small as on its first day
 //
