@@ -10,6 +10,7 @@ import (
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 const (
@@ -33,6 +34,8 @@ type Store struct {
 func Open(root string) (*Store, error) {
 	s := &Store{dir: filepath.Join(root, "containers"), names: filepath.Join(root, "names")}
 	s.work = filepath.Join(s.dir, ".work")
+	_, err := os.Lstat(s.work)
+	made := errors.Is(err, fs.ErrNotExist)
 	for _, d := range []string{s.work, s.names} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			if errors.Is(err, fs.ErrPermission) {
@@ -40,6 +43,9 @@ func Open(root string) (*Store, error) {
 			}
 			return nil, fault.Op("container.open", "", err)
 		}
+	}
+	if made {
+		kernel.ScatterUnjournaled(s.work)
 	}
 	return s, nil
 }

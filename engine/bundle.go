@@ -64,7 +64,7 @@ func (r *rooms) bundleDir(records *container.Store, id string) string {
 }
 
 // plan decides what the bundle of rec will say. It reads the machine and
-// writes nothing.
+// writes nothing of the container's.
 func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) (*parts, error) {
 	if err := r.cfg.Fail("plan"); err != nil {
 		return nil, err
@@ -79,11 +79,14 @@ func (r *rooms) plan(rec *container.Container, img *image.Image, detached bool) 
 		if err != nil {
 			return nil, err
 		}
+		if err := r.makeFloor(); err != nil {
+			return nil, err
+		}
 		mounts := trees.Mounts
 		if rec.Request.Remove {
 			mounts = trees.MountsVolatile
 		}
-		if b.rootfs, err = mounts(snapshot.Key(rec.Snapshot)); err != nil {
+		if b.rootfs, err = mounts(snapshot.Key(rec.Snapshot), r.floor()); err != nil {
 			return nil, err
 		}
 	}
@@ -169,12 +172,12 @@ func (r *rooms) write(b *parts) error {
 		return err
 	}
 	for path, text := range b.files {
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		if err := writePublic(path, []byte(text)); err != nil {
 			return err
 		}
 	}
 	for _, dir := range b.makeDirs {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := makePublic(dir); err != nil {
 			return fault.Op("make the source of -v", "", err)
 		}
 	}

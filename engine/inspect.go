@@ -53,7 +53,7 @@ func (c *Containers) Inspect(ctx context.Context, name string) (Details, error) 
 		if err != nil {
 			return d, err
 		}
-		d.Rootfs, _ = trees.Mounts(snapshot.Key(rec.Snapshot)) // an interrupted creation has none
+		d.Rootfs, _ = trees.Mounts(snapshot.Key(rec.Snapshot), c.floor()) // an interrupted creation has none
 	}
 	return d, nil
 }

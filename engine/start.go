@@ -84,17 +84,23 @@ func (c *Containers) startable(ctx context.Context, records *container.Store, re
 	return c.rejoin(rec)
 }
 
-// remount makes the tree of a container with --rm fit to be mounted again after
-// a restart: to say how it is to be mounted takes away the mark of the last time.
+// remount makes the tree of a container fit to be mounted again. With --rm, to
+// say how it is to be mounted takes away the mark of the last time.
 func (c *Containers) remount(rec *container.Container) error {
-	if !rec.Request.Remove || rec.Snapshot == "" {
+	if rec.Snapshot == "" {
+		return nil
+	}
+	if err := c.makeFloor(); err != nil {
+		return err
+	}
+	if !rec.Request.Remove {
 		return nil
 	}
 	trees, err := c.trees()
 	if err != nil {
 		return err
 	}
-	_, err = trees.MountsVolatile(snapshot.Key(rec.Snapshot))
+	_, err = trees.MountsVolatile(snapshot.Key(rec.Snapshot), c.floor())
 	return err
 }
 

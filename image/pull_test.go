@@ -68,7 +68,7 @@ func checkTree(t *testing.T, trees *snapshot.Store, img Image) {
 	if err := trees.Prepare("c1", img.Top); err != nil {
 		t.Fatal(err)
 	}
-	mounts, err := trees.Mounts("c1")
+	mounts, err := trees.Mounts("c1", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -83,9 +83,11 @@ func (s *Store) Parent(key Key) (Name, error) {
 }
 
 // Mounts returns the mounts that show key's tree, in order, with the first one
-// on the root directory itself.
-func (s *Store) Mounts(key Key) ([]mount.Mount, error) {
-	parents, err := s.below(key)
+// on the root directory itself. A floor, if there is one, is a directory of the
+// caller's that lies below the lowest layer: what no layer has is found there.
+// It never changes, and the machine's own root has none.
+func (s *Store) Mounts(key Key, floor string) ([]mount.Mount, error) {
+	parents, err := s.below(key, floor)
 	if err != nil {
 		return nil, fault.Op("snapshot.mounts", string(key), err)
 	}
@@ -95,12 +97,12 @@ func (s *Store) Mounts(key Key) ([]mount.Mount, error) {
 // MountsVolatile is Mounts for a tree whose content nobody wants after a crash
 // of the machine: where the driver can, the end of the mount does not wait for
 // the disk.
-func (s *Store) MountsVolatile(key Key) ([]mount.Mount, error) {
+func (s *Store) MountsVolatile(key Key, floor string) ([]mount.Mount, error) {
 	d, ok := s.driver.(Volatile)
 	if !ok {
-		return s.Mounts(key)
+		return s.Mounts(key, floor)
 	}
-	parents, err := s.below(key)
+	parents, err := s.below(key, floor)
 	if err != nil {
 		return nil, fault.Op("snapshot.mounts", string(key), err)
 	}
@@ -108,13 +110,21 @@ func (s *Store) MountsVolatile(key Key) ([]mount.Mount, error) {
 	return m, fault.Op("snapshot.mounts", string(key), err)
 }
 
+// deepest is how many layers a floor is laid below. Kernels have limits of
+// their own, and a floor shall not be what an image fails for.
+const deepest = 100
+
 // below returns the layers under key's tree, the top one first.
-func (s *Store) below(key Key) ([]Tree, error) {
+func (s *Store) below(key Key, floor string) ([]Tree, error) {
 	parent, err := s.Parent(key)
 	if err != nil {
 		return nil, err
 	}
-	return s.parents(parent)
+	trees, err := s.parents(parent)
+	if floor != "" && parent != Host && len(trees) < deepest {
+		trees = append(trees, Tree{Dir: floor})
+	}
+	return trees, err
 }
 
 // Remove deletes the tree key and what was written to it. A key that is not

@@ -102,7 +102,7 @@ func state(t *testing.T, s *Store) []string {
 	keys, err := s.Keys()
 	must(t, err)
 	for _, k := range keys {
-		if _, err := s.Mounts(k); errors.Is(err, fault.NotFound) {
+		if _, err := s.Mounts(k, ""); errors.Is(err, fault.NotFound) {
 			out = append(out, "half key "+string(k))
 		} else {
 			must(t, err)
@@ -272,7 +272,7 @@ func TestDamageCommit(t *testing.T) {
 	st, err := s.Stage("b", "a")
 	must(t, err)
 	must(t, st.Commit())
-	if _, err := s.Mounts("k"); err != nil || !s.Exists("b") {
+	if _, err := s.Mounts("k", ""); err != nil || !s.Exists("b") {
 		t.Errorf("not healed: %v", err)
 	}
 	must(t, s.Remove("k"))

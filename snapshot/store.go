@@ -7,10 +7,9 @@ import (
 	"path/filepath"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // What a store's root holds.
@@ -69,28 +68,17 @@ func (s *Store) makeDirs() error {
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		if err == nil && dir == layersDir {
-			scatter(s.path(dir))
+		switch {
+		case err != nil: // it is there
+		case dir == layersDir:
+			// Layers unpacked in parallel then do not compete for one inode
+			// bitmap, nor search one that was just emptied.
+			kernel.Scatter(s.path(dir))
+		case dir == keysDir:
+			kernel.ScatterUnjournaled(s.path(dir))
 		}
 	}
 	return nil
-}
-
-// scatter tells ext4 that the directories in dir have nothing to do with each
-// other (chattr +T, FS_TOPDIR_FL of linux/fs.h), so each gets a part of the
-// disk of its own. Layers unpacked in parallel then do not compete for one
-// inode bitmap, nor search one that was just emptied. Others do not know the
-// flag and do not need it.
-func scatter(dir string) {
-	const topDir = 0x20000
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return
-	}
-	defer unix.Close(fd)
-	if flags, err := unix.IoctlGetInt(fd, unix.FS_IOC_GETFLAGS); err == nil {
-		unix.IoctlSetPointerInt(fd, unix.FS_IOC_SETFLAGS, flags|topDir) //nolint:errcheck // a hint
-	}
 }
 
 // lock takes the store's lock. Nothing slow may happen under it: no unpacking,

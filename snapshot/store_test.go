@@ -4,12 +4,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 	"github.com/berth-engine/berth/snapshot/overlay"
 )
@@ -60,7 +62,7 @@ func TestOpenTouchesNothing(t *testing.T) {
 		t.Errorf("got %v, %v, %v, %v", names, keys, err1, err2)
 	}
 	must(t, s.Remove("k"))
-	if _, err := s.Mounts("k"); !errors.Is(err, fault.NotFound) {
+	if _, err := s.Mounts("k", ""); !errors.Is(err, fault.NotFound) {
 		t.Errorf("Mounts: got %v", err)
 	}
 	if _, err := os.Lstat(root); !errors.Is(err, os.ErrNotExist) {
@@ -118,7 +120,7 @@ func TestCommitTogether(t *testing.T) {
 	must(t, snapshot.Commit())
 	must(t, snapshot.Commit(a, b, c))
 	must(t, s.Prepare("k", "c"))
-	ms, err := s.Mounts("k")
+	ms, err := s.Mounts("k", "")
 	must(t, err)
 	lower, _, _ := strings.Cut(ms[0].Options[0], ",")
 	if dirs := strings.Split(strings.TrimPrefix(lower, "lowerdir="), ":"); len(dirs) != 3 || dirs[0] != c.Dir() || dirs[2] != a.Dir() {
@@ -136,7 +138,7 @@ func TestCommitRace(t *testing.T) {
 	must(t, a1.Commit())
 	must(t, snapshot.Commit(a2, b2))
 	must(t, s2.Prepare("k", "b"))
-	ms, err := s2.Mounts("k")
+	ms, err := s2.Mounts("k", "")
 	must(t, err)
 	if want := "lowerdir=" + b2.Dir() + ":" + a1.Dir(); ms[0].Options[0] != want {
 		t.Errorf("got %s, want %s", ms[0].Options[0], want)
@@ -212,7 +214,7 @@ func TestPrepareHost(t *testing.T) {
 	}
 	s := open(t, t.TempDir())
 	must(t, s.Prepare("h", snapshot.Host))
-	ms, err := s.Mounts("h")
+	ms, err := s.Mounts("h", "")
 	must(t, err)
 	if ms[0].Options[0] != "lowerdir=/" {
 		t.Errorf("got %v", ms)
@@ -272,5 +274,37 @@ func TestUsage(t *testing.T) {
 	}
 	if _, err := s.Usage("none"); !errors.Is(err, fault.NotFound) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// TestFloor: it lies below the lowest layer, but not below the machine's own
+// root, nor where so many layers are that the kernel could refuse one more.
+func TestFloor(t *testing.T) {
+	s := open(t, t.TempDir())
+	layer(t, s, "a", "")
+	layer(t, s, "b", "a")
+	parent := snapshot.Name("b")
+	for i := range 98 {
+		name := snapshot.Name("deep" + strconv.Itoa(i))
+		layer(t, s, name, parent)
+		parent = name
+	}
+	for key, tt := range map[snapshot.Key]struct {
+		parent snapshot.Name
+		want   bool
+	}{
+		"two":     {"b", true},
+		"host":    {snapshot.Host, false},
+		"ninety9": {"deep96", true},
+		"hundred": {"deep97", false},
+	} {
+		must(t, s.Prepare(key, tt.parent))
+		for _, mounts := range []func(snapshot.Key, string) ([]mount.Mount, error){s.Mounts, s.MountsVolatile} {
+			m, err := mounts(key, "/floor")
+			must(t, err)
+			if got := strings.HasSuffix(m[0].Options[0], ":/floor"); got != tt.want {
+				t.Errorf("%s: %.200q", key, m[0].Options[0])
+			}
+		}
 	}
 }

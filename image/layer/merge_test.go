@@ -254,7 +254,7 @@ func copied(t *testing.T, root string, tars [][]byte) (model, error) {
 	if err := stack(t, s, tars); err != nil {
 		return nil, err
 	}
-	ms, err := s.Mounts("k")
+	ms, err := s.Mounts("k", "")
 	if err != nil {
 		return nil, err
 	}
@@ -273,7 +273,7 @@ func mounted(t *testing.T, root string, tars [][]byte) (m model, err error) {
 	if err := stack(t, s, tars); err != nil {
 		return nil, err
 	}
-	ms, err := s.Mounts("k")
+	ms, err := s.Mounts("k", "")
 	if err != nil {
 		return nil, err
 	}

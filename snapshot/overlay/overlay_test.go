@@ -111,7 +111,7 @@ func TestHost(t *testing.T) {
 	if err := s.Prepare("k", snapshot.Host); err != nil {
 		t.Fatal(err)
 	}
-	ms, err := s.Mounts("k")
+	ms, err := s.Mounts("k", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func (s *suite) with(ms []mount.Mount, look func(dir string)) {
 // view is with for the tree of a key.
 func (s *suite) view(key snapshotKey, look func(dir string)) {
 	s.Helper()
-	ms, err := s.store.Mounts(key)
+	ms, err := s.store.Mounts(key, "")
 	s.must(err)
 	s.with(ms, look)
 }

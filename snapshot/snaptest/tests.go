@@ -119,7 +119,7 @@ func testVolatile(s *suite) {
 	s.layer("a", "", func(d string) { s.write(d+"/f", "a") })
 	s.must(s.store.Prepare("k", "a"))
 	for _, before := range []string{"a", "k"} {
-		ms, err := s.store.MountsVolatile("k")
+		ms, err := s.store.MountsVolatile("k", "")
 		s.must(err)
 		s.with(ms, func(d string) {
 			s.equal("f", text(d+"/f"), before)
@@ -190,7 +190,7 @@ func testManyLayers(s *suite) {
 	}
 	s.must(snapshot.Commit(stages...))
 	s.must(s.store.Prepare("k", parent))
-	ms, err := s.store.Mounts("k")
+	ms, err := s.store.Mounts("k", "")
 	s.must(err)
 	// As long as it is where it belongs: tests have longer paths.
 	short := strings.ReplaceAll(strings.Join(ms[0].Options, ","), s.root, "/var/lib/berth/snapshots")
