@@ -47,7 +47,7 @@ func render(o options, results []result) string {
 		}
 		fmt.Fprintf(&p, "| %s | %s | %s | %s | %s | %s | %s |\n", work, r.what, r.goal, r.ours, r.peer, r.ratio, r.met)
 	}
-	fmt.Fprintf(&p, "\n%d turns of each contender in the short rows (three times that for `--version` and `state`, eight times for filters, at most %d pulls).\n", o.Rounds, pulls)
+	fmt.Fprintf(&p, "\n%d turns of each contender in the short rows (three times that for `run` and `exec` of the engines, `--version` and `state`, eight times for filters, at most %d pulls).\n", o.Rounds, pulls)
 	return p.String()
 }
 

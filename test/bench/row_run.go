@@ -7,7 +7,7 @@ func measureRun(b *bench) ([]result, error) {
 		just(func() command { return b.docker.with("run", "--rm", "--network", "none", image, "true") }),
 		just(func() command { return b.podmanRun().with("--rm", image, "true") }),
 	))
-	t := interleave(b.Rounds, cs, absent)
+	t := interleave(b.Rounds*3, cs, absent)
 	return compare("", "berth", t, absent, []goal{
 		{"docker", 1.0 / 15, "≤ 1/15 of docker"},
 		{"podman", 1.0 / 10, "≤ 1/10 of podman"},
@@ -31,7 +31,7 @@ func measureExec(b *bench) ([]result, error) {
 		func() contender { return started(b.podmanRun(), b.podman)() },
 	))
 	defer b.removeAll(cs, name)
-	t := interleave(b.Rounds, cs, absent)
+	t := interleave(b.Rounds*3, cs, absent)
 	return compare("", "berth", t, absent, []goal{
 		{"docker", 1.0 / 8, "≤ 1/8 of docker"},
 		{"podman", 0, "(for comparison)"},
