@@ -29,8 +29,9 @@ func TestImageWithoutMountPoints(t *testing.T) {
 
 	source := filepath.Join(filepath.Dir(e.root), "made/for/it")
 	const look = "cat /etc/hostname /etc/hosts /etc/resolv.conf >/dev/null; ls -d /dev/null /proc/self /sys/class; stat -c %a /etc; ls /v"
-	cmd := exec.CommandContext(t.Context(), "sh", "-c", `umask 077; exec "$@"`, "sh",
-		e.bin.Berth, "--root", e.root, "--state", e.state, "run", "--name", "looks", "--user", "1000", "-v", source+":/v", "bare", "sh", "-c", look)
+	berth := e.command(t.Context(), "run", "--name", "looks", "--user", "1000", "-v", source+":/v", "bare", "sh", "-c", look)
+	cmd := exec.CommandContext(t.Context(), "sh", append([]string{"-c", `umask 077; exec "$@"`, "sh"}, berth.Args...)...)
+	cmd.Env = berth.Env
 	out, err := cmd.CombinedOutput()
 	if want := "/dev/null\n/proc/self\n/sys/class\n755\n"; err != nil || string(out) != want {
 		t.Errorf("%v, %q; want %q", err, out, want)
