@@ -5,9 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/under"
 )
 
@@ -72,7 +74,7 @@ func (s *Store) stage(id string) (string, *disk.Lock, error) {
 	}
 	dir := filepath.Join(s.work, id)
 	for range 100 {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := kernel.MkdirSpread(dir); err != nil {
 			return "", nil, err
 		}
 		lock, err := disk.LockDir(dir, disk.Exclusive)
@@ -87,7 +89,7 @@ func (s *Store) stage(id string) (string, *disk.Lock, error) {
 // be locked at once has a live owner; whatever cannot be removed stays for the
 // next sweep.
 func (s *Store) sweep() {
-	for _, name := range dirNames(s.work) {
+	for _, name := range s.atWork() {
 		dir := filepath.Join(s.work, name)
 		lock, err := disk.LockDir(dir, disk.Exclusive|disk.NoWait)
 		if err != nil {
@@ -96,6 +98,11 @@ func (s *Store) sweep() {
 		_ = removeTree(dir)
 		lock.Close()
 	}
+}
+
+// atWork lists what is in .work: records being made or unmade.
+func (s *Store) atWork() []string {
+	return slices.DeleteFunc(dirNames(s.work), func(name string) bool { return name == kernel.Places })
 }
 
 // lockDir waits for the lock of a container's directory.

@@ -45,7 +45,7 @@ func Open(root string) (*Store, error) {
 		}
 	}
 	if made {
-		kernel.ScatterUnjournaled(s.work)
+		kernel.Spread(s.work)
 	}
 	return s, nil
 }

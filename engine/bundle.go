@@ -2,6 +2,8 @@ package engine
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/jsontext"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 )
@@ -50,6 +53,14 @@ func (r *rooms) filesDir(records *container.Store, id string, remove bool) strin
 		return r.runDir(id)
 	}
 	return records.Dir(id)
+}
+
+// makeOwn makes a container's own directory, if it is not there.
+func makeOwn(dir string) error {
+	if err := kernel.MkdirSpread(dir); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return nil
 }
 
 const bundleName = "bundle"
@@ -166,6 +177,9 @@ func (r *rooms) logFile(records *container.Store, rec *container.Container) stri
 // the user's and stay.
 func (r *rooms) write(b *parts) error {
 	if err := r.cfg.Fail("bundle"); err != nil {
+		return err
+	}
+	if err := makeOwn(filepath.Dir(b.dir)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(b.dir, "rootfs"), 0o700); err != nil {

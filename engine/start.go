@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -146,7 +145,7 @@ func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Stre
 	if err := c.cfg.Fail("run directory"); err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(c.runDir(rec.ID), 0o700); err != nil {
+	if err := makeOwn(c.runDir(rec.ID)); err != nil {
 		return nil, err
 	}
 	if rec.Request.IPC == "shareable" {

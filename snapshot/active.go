@@ -9,6 +9,7 @@ import (
 
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 )
 
@@ -40,7 +41,7 @@ func (s *Store) prepare(key Key, parent Name) error {
 	if err := s.at("mkdir"); err != nil {
 		return err
 	}
-	if err := os.Mkdir(t.Dir, 0o700); errors.Is(err, fs.ErrExist) {
+	if err := kernel.MkdirSpread(t.Dir); errors.Is(err, fs.ErrExist) {
 		return fault.New(fault.Exists, "an active snapshot of that name is there, remove it first")
 	} else if err != nil {
 		return err

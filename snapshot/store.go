@@ -75,7 +75,7 @@ func (s *Store) makeDirs() error {
 			// bitmap, nor search one that was just emptied.
 			kernel.Scatter(s.path(dir))
 		case dir == keysDir:
-			kernel.ScatterUnjournaled(s.path(dir))
+			kernel.Spread(s.path(dir))
 		}
 	}
 	return nil

@@ -2,8 +2,11 @@ package kernel
 
 import (
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -24,15 +27,76 @@ func Scatter(dir string) {
 	}
 }
 
-// ScatterUnjournaled is Scatter where dir lies on ext4 without a journal. There
-// an inode is not used again for one to six minutes, and whoever makes a file
-// looks at each that was deleted in that part of the disk (recently_deleted in
-// fs/ext4/ialloc.c): directories that come and go had better not share one.
-// Elsewhere that gives nothing, and a part that nobody has used is read first.
-func ScatterUnjournaled(dir string) {
+// Places is the directory that Spread makes. No container can have that name.
+//
+//	dir/.places~/0 … 15   each in a part of the disk of its own
+//	dir/.places~/7/new    a directory, until it is moved to dir/NAME
+const (
+	Places = ".places~"
+	places = 16
+)
+
+// Spread prepares dir, which was just made, for directories that come and go,
+// if it lies on ext4 without a journal. There an inode is not used again for
+// one to six minutes, and whoever makes a file looks at each that was deleted
+// in that part of the disk (recently_deleted in fs/ext4/ialloc.c): what comes
+// and goes had better not be all in one. With many parts, on the other hand,
+// most are new to this boot, and are read from the disk first. It is a hint:
+// without it MkdirSpread makes a directory like any other.
+func Spread(dir string) {
 	if unjournaled("/sys", dir) {
-		Scatter(dir)
+		makePlaces(dir)
 	}
+}
+
+func makePlaces(dir string) {
+	top := filepath.Join(dir, Places)
+	if os.Mkdir(top, 0o700) != nil {
+		return // another process is at it
+	}
+	Scatter(top)
+	for i := range places {
+		os.Mkdir(place(dir, i), 0o700) //nolint:errcheck // a hint
+	}
+}
+
+func place(dir string, i int) string { return filepath.Join(dir, Places, strconv.Itoa(i)) }
+
+// MkdirSpread makes the directory path with mode 0700, somewhere in the parts
+// of the disk that Spread chose for its parent. Like mkdir it fails where
+// something is already. A missing parent is made, and prepared.
+func MkdirSpread(path string) error {
+	parent := filepath.Dir(path)
+	err := mkdirIn(place(parent, rand.IntN(places)), path)
+	if err != unix.ENOENT {
+		return mkdirError(path, err)
+	}
+	err = unix.Mkdir(path, 0o700) // there are no places
+	if err != unix.ENOENT {
+		return mkdirError(path, err)
+	}
+	if err := os.MkdirAll(parent, 0o700); err != nil {
+		return err
+	}
+	Spread(parent)
+	return os.Mkdir(path, 0o700)
+}
+
+// mkdirIn makes a directory in place and moves it to path. Two of us may do
+// that at once, and each may move what the other has made, as both are empty.
+func mkdirIn(place, path string) error {
+	newborn := place + "/new"
+	if err := unix.Mkdir(newborn, 0o700); err != nil && err != unix.EEXIST {
+		return err
+	}
+	return unix.Renameat2(unix.AT_FDCWD, newborn, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
+}
+
+func mkdirError(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &fs.PathError{Op: "mkdir", Path: path, Err: err}
 }
 
 // unjournaled asks sysfs, which has a directory for each ext4 that is mounted.

@@ -1,9 +1,13 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +32,101 @@ func TestScatter(t *testing.T) {
 		t.Errorf("flags %#x, %v", flags, err)
 	}
 	Scatter(filepath.Join(dir, "missing")) // a hint: nothing happens
+}
+
+// Whatever the file system: with places and without them a directory is made
+// as mkdir would.
+func TestMkdirSpread(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prepare func(dir string)
+	}{
+		{"no places", func(string) {}},
+		{"places", makePlaces},
+		{"one that died left a directory in each", func(dir string) {
+			makePlaces(dir)
+			for i := range places {
+				if err := os.Mkdir(place(dir, i)+"/new", 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}},
+		{"places that are only begun", func(dir string) {
+			if err := os.Mkdir(filepath.Join(dir, Places), 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			tt.prepare(dir)
+			for i := range 2 * places {
+				path := filepath.Join(dir, fmt.Sprint("c", i))
+				if err := MkdirSpread(path); err != nil {
+					t.Fatal(err)
+				}
+				if st, err := os.Lstat(path); err != nil || st.Mode() != fs.ModeDir|0o700 {
+					t.Fatalf("%s: %v, %v", path, st, err)
+				}
+				var pe *fs.PathError
+				if err := MkdirSpread(path); !errors.Is(err, fs.ErrExist) || !errors.As(err, &pe) || pe.Path != path {
+					t.Fatalf("made twice: %v", err)
+				}
+			}
+		})
+	}
+}
+
+func TestMkdirSpreadMissingParent(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a/b/c")
+	if err := MkdirSpread(path); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{path, filepath.Dir(path)} {
+		if st, err := os.Lstat(dir); err != nil || st.Mode() != fs.ModeDir|0o700 {
+			t.Errorf("%s: %v, %v", dir, st, err)
+		}
+	}
+	_, err := os.Lstat(filepath.Join(filepath.Dir(path), Places))
+	if want := unjournaled("/sys", filepath.Dir(path)); want != (err == nil) {
+		t.Errorf("ext4 without a journal: %v; places: %v", want, err)
+	}
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := MkdirSpread(file + "/c"); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("below a file: %v", err)
+	}
+}
+
+// Many at once share what lies in the places, and everyone gets one of his own.
+func TestMkdirSpreadAtOnce(t *testing.T) {
+	dir := t.TempDir()
+	makePlaces(dir)
+	var wg sync.WaitGroup
+	var won atomic.Int32
+	for i := range 200 {
+		wg.Go(func() {
+			if err := MkdirSpread(filepath.Join(dir, fmt.Sprint("c", i))); err != nil {
+				t.Error(err)
+			}
+			err := MkdirSpread(filepath.Join(dir, "same"))
+			if err == nil {
+				won.Add(1)
+			} else if !errors.Is(err, fs.ErrExist) {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 1 {
+		t.Errorf("%d made the same directory", won.Load())
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 200+2 {
+		t.Errorf("%d entries, %v", len(entries), err)
+	}
 }
 
 func TestUnjournaled(t *testing.T) {

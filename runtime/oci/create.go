@@ -18,6 +18,7 @@ import (
 	"github.com/berth-engine/berth/internal/cleanup"
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
+	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/runtime/cgroup"
 	"github.com/berth-engine/berth/runtime/launch"
 	"github.com/berth-engine/berth/runtime/plan"
@@ -146,11 +147,7 @@ func (c *creation) end(err error) error {
 // specification is kept there: what happens to the bundle later does not
 // concern the container.
 func (c *creation) reserve(context.Context) error {
-	if err := os.MkdirAll(c.r.Root, 0o700); err != nil {
-		return err
-	}
-	dir := c.r.dir(c.req.ID)
-	if err := os.Mkdir(dir, 0o700); errors.Is(err, fs.ErrExist) {
+	if err := kernel.MkdirSpread(c.r.dir(c.req.ID)); errors.Is(err, fs.ErrExist) {
 		return fault.New(fault.Exists, "container with given ID already exists: %q", c.req.ID)
 	} else if err != nil {
 		return err

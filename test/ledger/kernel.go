@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/berth-engine/berth/internal/kernel"
 )
 
 // A line of mountinfo, numbered as proc(5) does from 0:
@@ -72,10 +74,14 @@ func (v *view) links() {
 	}
 }
 
-// files lists the state directories: path and kind, not times or content.
+// files lists the state directories: path and kind, not times or content. What
+// Spread adds to a directory once goes with that directory.
 func (v *view) files() {
 	for _, dir := range v.Dirs {
 		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if d != nil && d.Name() == kernel.Places {
+				return fs.SkipDir
+			}
 			if err == nil && path != dir {
 				v.add("file", path+" "+d.Type().String())
 			}
