@@ -163,20 +163,37 @@ func streamOf(link, info string, inside func(int) bool) (string, error) {
 	return name, err
 }
 
+// nameStream begins again when the descriptor has become another file's between
+// two of its looks.
 func nameStream(link, info string, inside func(int) bool) (string, error) {
-	name, err := os.Readlink(link)
-	if err != nil || strings.HasPrefix(name, "pipe:") {
-		return name, err
+	path, err := os.Readlink(link)
+	for range steadyTries {
+		if err != nil {
+			return "", err
+		}
+		before := path
+		name, nerr := nameOpen(before, link, info, inside)
+		if path, err = os.Readlink(link); path == before {
+			return name, nerr
+		}
+	}
+	return "", fault.New(fault.Conflict, "%s is another file at every look", link)
+}
+
+// nameOpen names what path is open at link.
+func nameOpen(path, link, info string, inside func(int) bool) (string, error) {
+	if strings.HasPrefix(path, "pipe:") {
+		return path, nil
 	}
 	id, err := mountID(info)
 	if err != nil || inside(id) {
-		return name, err
+		return path, err
 	}
 	var st unix.Stat_t
 	if err := unix.Stat(link, &st); err != nil {
 		return "", &os.PathError{Op: "stat", Path: link, Err: err}
 	}
-	return foreignStream(name, id, &st), nil
+	return foreignStream(path, id, &st), nil
 }
 
 // foreignStream names a file that is on no mount of the container's.

@@ -67,6 +67,33 @@ func TestSteadyStreams(t *testing.T) {
 	}
 }
 
+// TestStreamRedirectedMeanwhile: a name is of one file, although it takes
+// several looks and the descriptor may be another file's at each.
+func TestStreamRedirectedMeanwhile(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	defer w.Close()
+	f, err := os.Create(filepath.Join(t.TempDir(), "file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd := int(f.Fd())
+	redirect := func(int) bool {
+		if err := unix.Dup3(int(w.Fd()), fd, unix.O_CLOEXEC); err != nil {
+			t.Error(err)
+		}
+		return false
+	}
+	got, err := streamOf(fmt.Sprintf("/proc/self/fd/%d", fd), fmt.Sprintf("/proc/self/fdinfo/%d", fd), redirect)
+	if err != nil || !strings.HasPrefix(got, "pipe:[") {
+		t.Errorf("%q, %v; want the pipe", got, err)
+	}
+}
+
 // TestSteadyStreamsOfALoop: a shell that does hardly anything else than to
 // redirect is never met with its output in place for long.
 func TestSteadyStreamsOfALoop(t *testing.T) {
