@@ -89,7 +89,8 @@ func (c *Containers) follow(ctx context.Context, rec *container.Container, conn 
 }
 
 // reap waits for the end. The tree of a container with --rm goes while the
-// monitor still clears the rest; what hinders that shows when it is removed.
+// monitor still clears the rest, and the run directory while the tree goes:
+// both wait for the disk. What hinders that shows when the container is removed.
 func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *container.Container) (container.ExitStatus, monitor.Removal, error) {
 	if !rec.Request.Remove {
 		exit, err := conn.Wait(ctx)
@@ -97,7 +98,11 @@ func (c *Containers) reap(ctx context.Context, conn *monitor.Conn, rec *containe
 	}
 	var tree sync.WaitGroup
 	defer tree.Wait()
-	return conn.Reap(ctx, func() { tree.Go(func() { _ = c.removeTree(rec.Snapshot) }) })
+	exit, removal, err := conn.Reap(ctx, func() { tree.Go(func() { _ = c.removeTree(rec.Snapshot) }) })
+	if removal == monitor.Mine {
+		_ = c.removeRunDir(rec.ID)
+	}
+	return exit, removal, err
 }
 
 // refollow goes on after the monitor's death: output only, since what the

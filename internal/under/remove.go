@@ -59,7 +59,7 @@ func RemoveAt(dirfd int, name string) error {
 	if !errors.Is(err, unix.ENOTEMPTY) {
 		return err
 	}
-	r := &remover{top: -1, buf: make([]byte, 64<<10)}
+	r := &remover{top: -1, buf: make([]byte, 8<<10)}
 	return r.dir(dirfd, name, 0)
 }
 
