@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -67,13 +68,12 @@ func place(dir string, i int) string { return filepath.Join(dir, Places, strconv
 // something is already. A missing parent is made, and prepared.
 func MkdirSpread(path string) error {
 	parent := filepath.Dir(path)
-	err := mkdirIn(place(parent, rand.IntN(places)), path)
-	if err != unix.ENOENT {
+	if err := mkdirIn(place(parent, rand.IntN(places)), path); err != unix.ENOENT {
 		return mkdirError(path, err)
 	}
-	err = unix.Mkdir(path, 0o700) // there are no places
-	if err != unix.ENOENT {
-		return mkdirError(path, err)
+	// There are no places.
+	if err := os.Mkdir(path, 0o700); !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return err
