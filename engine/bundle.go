@@ -2,8 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -17,7 +15,6 @@ import (
 	"github.com/berth-engine/berth/internal/disk"
 	"github.com/berth-engine/berth/internal/fault"
 	"github.com/berth-engine/berth/internal/jsontext"
-	"github.com/berth-engine/berth/internal/kernel"
 	"github.com/berth-engine/berth/internal/mount"
 	"github.com/berth-engine/berth/snapshot"
 )
@@ -53,14 +50,6 @@ func (r *rooms) filesDir(records *container.Store, id string, remove bool) strin
 		return r.runDir(id)
 	}
 	return records.Dir(id)
-}
-
-// makeOwn makes a container's own directory, if it is not there.
-func makeOwn(dir string) error {
-	if err := kernel.MkdirSpread(dir); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
 }
 
 const bundleName = "bundle"
@@ -143,7 +132,7 @@ func (r *rooms) monitorConfig(b *parts, rec *container.Container, img *image.Ima
 		LogMaxSize: q.Log.MaxSize, LogMaxFile: q.Log.MaxFile,
 		TTY: q.TTY, OpenStdin: q.OpenStdin, StdinOnce: q.OpenStdin && !detached,
 		PIDFile: q.PIDFile, Restart: q.Restart, Remove: q.Remove,
-		RuntimeRoot: filepath.Join(r.cfg.State, "oci"),
+		RuntimeRoot: r.runtimeRoot(),
 	}
 	if m.LogMaxSize == 0 {
 		m.LogMaxSize = 10 << 20
@@ -179,7 +168,7 @@ func (r *rooms) write(b *parts) error {
 	if err := r.cfg.Fail("bundle"); err != nil {
 		return err
 	}
-	if err := makeOwn(filepath.Dir(b.dir)); err != nil {
+	if err := r.makeOwn(filepath.Dir(b.dir)); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(filepath.Join(b.dir, "rootfs"), 0o700); err != nil {

@@ -166,6 +166,3 @@ func (r *rooms) self() (string, error) {
 	}
 	return os.Executable()
 }
-
-// runDir is a container's directory in the state directory.
-func (r *rooms) runDir(id string) string { return filepath.Join(r.cfg.State, "containers", id) }

@@ -211,7 +211,7 @@ func (c *Containers) remove(ctx context.Context, rec *container.Container, ended
 // removeRuntime has the runtime forget a container whose monitor was killed
 // before it could: its state, its control groups, what still runs in them.
 func (r *rooms) removeRuntime(ctx context.Context, id string) error {
-	root := filepath.Join(r.cfg.State, "oci")
+	root := r.runtimeRoot()
 	if _, err := os.Lstat(filepath.Join(root, id)); err != nil {
 		return nil
 	}

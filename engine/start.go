@@ -145,7 +145,7 @@ func (c *Containers) spawn(ctx context.Context, rec *container.Container, s Stre
 	if err := c.cfg.Fail("run directory"); err != nil {
 		return nil, err
 	}
-	if err := makeOwn(c.runDir(rec.ID)); err != nil {
+	if err := c.makeOwn(c.runDir(rec.ID)); err != nil {
 		return nil, err
 	}
 	if rec.Request.IPC == "shareable" {

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -65,21 +64,16 @@ func place(dir string, i int) string { return filepath.Join(dir, Places, strconv
 
 // MkdirSpread makes the directory path with mode 0700, somewhere in the parts
 // of the disk that Spread chose for its parent. Like mkdir it fails where
-// something is already. A missing parent is made, and prepared.
+// something is already.
 func MkdirSpread(path string) error {
-	parent := filepath.Dir(path)
-	if err := mkdirIn(place(parent, rand.IntN(places)), path); err != unix.ENOENT {
-		return mkdirError(path, err)
+	err := mkdirIn(place(filepath.Dir(path), rand.IntN(places)), path)
+	switch err {
+	case nil:
+		return nil
+	case unix.ENOENT: // there are no places
+		return os.Mkdir(path, 0o700)
 	}
-	// There are no places.
-	if err := os.Mkdir(path, 0o700); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := os.MkdirAll(parent, 0o700); err != nil {
-		return err
-	}
-	Spread(parent)
-	return os.Mkdir(path, 0o700)
+	return &fs.PathError{Op: "mkdir", Path: path, Err: err}
 }
 
 // mkdirIn makes a directory in place and moves it to path. Two of us may do
@@ -90,13 +84,6 @@ func mkdirIn(place, path string) error {
 		return err
 	}
 	return unix.Renameat2(unix.AT_FDCWD, newborn, unix.AT_FDCWD, path, unix.RENAME_NOREPLACE)
-}
-
-func mkdirError(path string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fs.PathError{Op: "mkdir", Path: path, Err: err}
 }
 
 // unjournaled asks sysfs, which has a directory for each ext4 that is mounted.

@@ -147,6 +147,9 @@ func (c *creation) end(err error) error {
 // specification is kept there: what happens to the bundle later does not
 // concern the container.
 func (c *creation) reserve(context.Context) error {
+	if err := os.MkdirAll(c.r.Root, 0o700); err != nil {
+		return err
+	}
 	if err := kernel.MkdirSpread(c.r.dir(c.req.ID)); errors.Is(err, fs.ErrExist) {
 		return fault.New(fault.Exists, "container with given ID already exists: %q", c.req.ID)
 	} else if err != nil {
