@@ -34,18 +34,15 @@ type Store struct {
 func Open(root string) (*Store, error) {
 	s := &Store{dir: filepath.Join(root, "containers"), names: filepath.Join(root, "names")}
 	s.work = filepath.Join(s.dir, ".work")
-	_, err := os.Lstat(s.work)
-	made := errors.Is(err, fs.ErrNotExist)
-	for _, d := range []string{s.work, s.names} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			if errors.Is(err, fs.ErrPermission) {
-				err = fault.As(fault.Denied, err)
-			}
-			return nil, fault.Op("container.open", "", err)
-		}
+	err := kernel.Spread(s.work)
+	if err == nil {
+		err = os.MkdirAll(s.names, 0o700)
 	}
-	if made {
-		kernel.Spread(s.work)
+	if errors.Is(err, fs.ErrPermission) {
+		err = fault.As(fault.Denied, err)
+	}
+	if err != nil {
+		return nil, fault.Op("container.open", "", err)
 	}
 	return s, nil
 }

@@ -18,24 +18,15 @@ func (r *rooms) runtimeRoot() string { return filepath.Join(r.cfg.State, "oci") 
 // makeState makes the directories that those of containers are made in. What
 // makeOwn looks for comes last.
 func (r *rooms) makeState() error {
-	if err := os.MkdirAll(r.cfg.State, 0o700); err != nil {
+	if err := kernel.Spread(r.runtimeRoot()); err != nil {
 		return err
 	}
-	for _, dir := range []string{r.runtimeRoot(), filepath.Join(r.cfg.State, "containers")} {
-		err := os.Mkdir(dir, 0o700)
-		switch {
-		case err == nil:
-			kernel.Spread(dir)
-		case !errors.Is(err, fs.ErrExist):
-			return err
-		}
-	}
-	return nil
+	return kernel.Spread(filepath.Join(r.cfg.State, "containers"))
 }
 
 // makeOwn makes a container's own directory, if it is not there.
 func (r *rooms) makeOwn(dir string) error {
-	if _, err := os.Lstat(dir); err == nil {
+	if st, err := os.Stat(dir); err == nil && st.IsDir() {
 		return nil
 	}
 	err := kernel.MkdirSpread(dir)
@@ -44,9 +35,6 @@ func (r *rooms) makeOwn(dir string) error {
 			return err
 		}
 		err = kernel.MkdirSpread(dir)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil
 	}
 	return err
 }

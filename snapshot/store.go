@@ -63,22 +63,18 @@ func (s *Store) makeDirs() error {
 	if err := os.MkdirAll(s.root, 0o700); err != nil {
 		return err
 	}
-	for _, dir := range []string{namesDir, layersDir, stagingDir, keysDir} {
+	for _, dir := range []string{namesDir, layersDir, stagingDir} {
 		err := os.Mkdir(s.path(dir), 0o700)
 		if err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}
-		switch {
-		case err != nil: // it is there
-		case dir == layersDir:
+		if err == nil && dir == layersDir {
 			// Layers unpacked in parallel then do not compete for one inode
 			// bitmap, nor search one that was just emptied.
 			kernel.Scatter(s.path(dir))
-		case dir == keysDir:
-			kernel.Spread(s.path(dir))
 		}
 	}
-	return nil
+	return kernel.Spread(s.path(keysDir))
 }
 
 // lock takes the store's lock. Nothing slow may happen under it: no unpacking,

@@ -12,5 +12,6 @@
 //	Apart, OwnMounts    a thread that takes what it changed with it
 //	UsualThread         what is forked has the timers that we were started with
 //	LowerAppend         overlay takes its layers one by one
-//	Scatter, Spread     ext4 spreads what is in a directory over the disk
+//	Scatter             ext4 spreads what is in a directory over the disk
+//	Spread, MkdirSpread what comes and goes there shares a few parts of the disk
 package kernel

@@ -36,19 +36,26 @@ const (
 	places = 16
 )
 
-// Spread prepares dir, which was just made, for directories that come and go,
-// if it lies on ext4 without a journal. There an inode is not used again for
-// one to six minutes, and whoever makes a file looks at each that was deleted
-// in that part of the disk (recently_deleted in fs/ext4/ialloc.c): what comes
-// and goes had better not be all in one. With many parts, on the other hand,
-// most are new to this boot, and are read from the disk first. It is a hint:
-// without it MkdirSpread makes a directory like any other.
-func Spread(dir string) {
-	if unjournaled("/sys", dir) {
+// Spread is os.MkdirAll with mode 0700 for a directory of directories that come
+// and go. If it was not there and lies on ext4 without a journal it is prepared
+// for MkdirSpread. On that an inode is not used again for one to six minutes,
+// and whoever makes a file looks at each that was deleted in that part of the
+// disk (recently_deleted in fs/ext4/ialloc.c): what comes and goes had better
+// not be all in one. With many parts, on the other hand, most are new to this
+// boot, and are read from the disk first.
+func Spread(dir string) error {
+	_, missing := os.Lstat(dir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	if missing != nil && unjournaled("/sys", dir) {
 		makePlaces(dir)
 	}
+	return nil
 }
 
+// makePlaces gives a hint: without all of them MkdirSpread makes directories
+// like any other.
 func makePlaces(dir string) {
 	top := filepath.Join(dir, Places)
 	if os.Mkdir(top, 0o700) != nil {

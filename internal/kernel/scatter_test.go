@@ -92,11 +92,34 @@ func TestMkdirSpreadBad(t *testing.T) {
 
 // Places are for ext4 without a journal alone.
 func TestSpread(t *testing.T) {
-	dir := t.TempDir()
-	Spread(dir)
+	was := t.TempDir()
+	dir := filepath.Join(was, "a/b")
+	for range 2 {
+		if err := Spread(dir); err != nil {
+			t.Fatal(err)
+		}
+	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || (len(entries) > 0) != unjournaled("/sys", dir) {
 		t.Errorf("%v, %v; without a journal: %v", entries, err, unjournaled("/sys", dir))
+	}
+	for _, d := range []string{dir, filepath.Dir(dir)} {
+		if st, err := os.Lstat(d); err != nil || st.Mode() != fs.ModeDir|0o700 {
+			t.Errorf("%s: %v, %v", d, st, err)
+		}
+	}
+	if err := Spread(was); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(was); err != nil || len(entries) != 1 {
+		t.Errorf("one that was there already: %v, %v", entries, err)
+	}
+	file := filepath.Join(was, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := Spread(file); !errors.Is(err, unix.ENOTDIR) {
+		t.Errorf("a file: %v", err)
 	}
 }
 
